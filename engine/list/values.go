@@ -1,0 +1,154 @@
+package list
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"unicode/utf8"
+)
+
+// values are the columns of one row as written, nil where the row has none.
+type values struct {
+	text [columns][]byte
+	at   [columns]int // octet of the row where each starts
+}
+
+func (v *values) set(col column, text []byte, at int) {
+	v.text[col], v.at[col] = text, at
+}
+
+// checker turns values into records. Devices of one batch mostly share an
+// issuer, so each spelling of one is worked out once.
+type checker struct {
+	maxSerial int
+	issuers   map[string][]byte
+	last      []byte // the spelling seen last, and its canonical form
+	lastForm  []byte
+}
+
+// maxIssuers bounds the spellings remembered; beyond it they are forgotten all
+// at once, which is slower but never wrong.
+const maxIssuers = 1024
+
+// check fills rec from v, or says which value cannot be used.
+func (c *checker) check(rec *Record, v *values) *fault {
+	rec.Serial, rec.Issuer, rec.Pin, rec.ExpiresOn = nil, nil, nil, nil
+	serial := v.text[colSerial]
+	if err := checkSerial(serial, c.maxSerial); err != nil {
+		return v.fault(colSerial, err, "correct the serial number; it must be what the device itself says")
+	}
+	rec.Serial = serial
+	if text := v.text[colIssuer]; len(text) > 0 {
+		issuer, err := c.issuer(text)
+		if err != nil {
+			return v.fault(colIssuer, err, "give the authority key identifier of the IDevID certificate in hexadecimal or base64")
+		}
+		rec.Issuer = issuer
+	}
+	if text := v.text[colPin]; len(text) > 0 {
+		if err := checkPin(text); err != nil {
+			return v.fault(colPin, err, "give the name of a pinned certificate, or leave it empty")
+		}
+		rec.Pin = text
+	}
+	if text := v.text[colExpires]; len(text) > 0 {
+		if err := checkExpiry(text); err != nil {
+			return v.fault(colExpires, err, `give an RFC 3339 time with its zone ("2027-01-31T00:00:00Z"), a date, a duration ("8760h") or "never"`)
+		}
+		rec.ExpiresOn = text
+	}
+	return nil
+}
+
+func (v *values) fault(col column, err error, remedy string) *fault {
+	return &fault{at: v.at[col], field: columnNames[col], err: &cause{ErrValue, err.Error()}, remedy: remedy}
+}
+
+// issuer returns the canonical form of an idevid-issuer as written.
+func (c *checker) issuer(text []byte) ([]byte, error) {
+	if bytes.Equal(text, c.last) {
+		return c.lastForm, nil
+	}
+	form, ok := c.issuers[string(text)]
+	if !ok {
+		octets, err := decodeIssuer(text)
+		if err != nil {
+			return nil, err
+		}
+		if form, err = normaliseIssuer(octets); err != nil {
+			return nil, err
+		}
+		if c.issuers == nil || len(c.issuers) >= maxIssuers {
+			c.issuers = make(map[string][]byte)
+		}
+		c.issuers[string(text)] = form
+	}
+	c.last, c.lastForm = append(c.last[:0], text...), form
+	return form, nil
+}
+
+// maxIssuerText bounds an idevid-issuer as written, in octets.
+const maxIssuerText = 1024
+
+// decodeIssuer undoes hexadecimal, with or without the colons openssl prints,
+// or base64 in either alphabet, padded or not. What is hexadecimal throughout
+// is taken as that: a key identifier of 20 octets has no base64 form that is.
+func decodeIssuer(text []byte) ([]byte, error) {
+	if len(text) > maxIssuerText {
+		return nil, fmt.Errorf("%d octets of text, over %d", len(text), maxIssuerText)
+	}
+	compact := bytes.ReplaceAll(text, []byte{':'}, nil)
+	out := make([]byte, len(compact))
+	if n, err := hex.Decode(out, compact); err == nil {
+		return out[:n], nil
+	}
+	compact = bytes.Clone(bytes.TrimRight(text, "="))
+	for i, b := range compact {
+		switch b {
+		case '-':
+			compact[i] = '+'
+		case '_':
+			compact[i] = '/'
+		}
+	}
+	n, err := base64.RawStdEncoding.Strict().Decode(out, compact)
+	if err != nil {
+		return nil, fmt.Errorf("%s is neither hexadecimal nor base64", quoteShort(text))
+	}
+	return out[:n], nil
+}
+
+// maxPinBytes bounds the name of a pinned certificate.
+const maxPinBytes = 255
+
+func checkPin(name []byte) error {
+	if len(name) > maxPinBytes {
+		return fmt.Errorf("name of %d octets, over %d", len(name), maxPinBytes)
+	}
+	if !utf8.Valid(name) {
+		return fmt.Errorf("name %s is not UTF-8", quoteShort(name))
+	}
+	for _, b := range name {
+		if b < ' ' || b == 0x7F {
+			return fmt.Errorf("name %s has a control character", quoteShort(name))
+		}
+	}
+	return nil
+}
+
+func checkSerial(serial []byte, most int) error {
+	switch {
+	case len(serial) == 0:
+		return fmt.Errorf("empty")
+	case len(serial) > most:
+		return fmt.Errorf("%d octets, over %d", len(serial), most)
+	case !utf8.Valid(serial):
+		return fmt.Errorf("not UTF-8")
+	case serial[0] == ' ' || serial[len(serial)-1] == ' ':
+		return fmt.Errorf("blank at an end")
+	}
+	return checkPin(serial)
+}
+
+func normaliseIssuer(b []byte) ([]byte, error) { return b, nil }
