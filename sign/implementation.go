@@ -28,7 +28,7 @@ type implementation struct {
 }
 
 // implementations is the table, fastest first. The last row does everything.
-var implementations = []implementation{stdImplementation}
+var implementations = []implementation{portableImplementation, stdImplementation}
 
 // present is the part of the table this machine can run, found once: what the
 // processor can do does not change while we run.
@@ -117,4 +117,16 @@ func chooseVerifier(forced string) (Verifier, error) {
 		return nil, &UsageError{Reason: "implementation " + forced + " has no verifier on this machine"}
 	}
 	return best.newVerifier(), nil
+}
+
+// VerifierImplementations names what can verify here, best first: the values
+// of [VerifierOptions.Impl].
+func VerifierImplementations() []string {
+	var names []string
+	for _, impl := range present() {
+		if impl.newVerifier != nil {
+			names = append(names, impl.name)
+		}
+	}
+	return names
 }
