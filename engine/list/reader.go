@@ -65,7 +65,7 @@ func Open(path string, opts Options) (*Reader, error) {
 	if err != nil {
 		return nil, opts.fatal("", err, "check the path of the device list")
 	}
-	r, err := NewReader(f, opts)
+	r, err := open(f, opts)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -74,24 +74,96 @@ func Open(path string, opts Options) (*Reader, error) {
 	return r, nil
 }
 
+// open reads f, a file or a directory.
+func open(f *os.File, opts Options) (*Reader, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, opts.fatal("", err, "check the path of the device list")
+	}
+	if !info.IsDir() {
+		return NewReader(f, opts)
+	}
+	if err := opts.normalise(); err != nil {
+		return nil, err
+	}
+	if opts.Format != FormatAuto && opts.Format != FormatDir {
+		return nil, opts.fatal("", because(ErrSyntax, "a directory cannot be read as %s", opts.Format), "name a file, or read it as dir")
+	}
+	r := newReader(opts)
+	r.format, r.unit = FormatDir, units[FormatDir]
+	if r.src, err = newDirSource(r, f); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func newReader(opts Options) *Reader {
+	return &Reader{
+		opts:  opts,
+		check: checker{maxSerial: opts.MaxSerialBytes},
+		win:   window{buf: make([]byte, max(windowBytes, 4*opts.MaxRowBytes))},
+	}
+}
+
+// units is what is counted in each form of list.
+var units = [...]string{
+	FormatCSV: "line", FormatNDJSON: "line", FormatCBORSeq: "item",
+	FormatPEM: "certificate", FormatDER: "certificate", FormatDir: "certificate",
+}
+
 // NewReader reads the list that src holds, having told its form from its first
 // octets. Close must be called when done; it leaves src open.
 func NewReader(src io.Reader, opts Options) (*Reader, error) {
 	if err := opts.normalise(); err != nil {
 		return nil, err
 	}
-	r := &Reader{opts: opts, unit: "line", check: checker{maxSerial: opts.MaxSerialBytes}}
-	r.win.buf = make([]byte, max(windowBytes, 4*opts.MaxRowBytes))
-	r.win.reset(src)
-	if r.win.need(3) && bytes.HasPrefix(r.win.unread(), []byte("\xEF\xBB\xBF")) {
-		r.win.start += 3
+	if opts.Format == FormatDir {
+		return nil, opts.fatal("", because(ErrSyntax, "a stream cannot be read as a directory"), "name a directory")
 	}
-	csv, err := newCSVSource(r)
+	r := newReader(opts)
+	r.win.reset(src)
+	r.win.need(detectBytes)
+	err := r.decompress()
+	if err == nil {
+		err = r.begin()
+	}
 	if err != nil {
+		r.Close()
 		return nil, err
 	}
-	r.format, r.src = FormatCSV, csv
 	return r, nil
+}
+
+// begin settles the form of the list and gets to its first row.
+func (r *Reader) begin() error {
+	w := &r.win
+	if w.err != nil && !w.atEOF() && len(w.unread()) == 0 {
+		return r.broken(w.err)
+	}
+	if r.format = r.opts.Format; r.format == FormatAuto {
+		if err := r.wrongForm(); err != nil {
+			return err
+		}
+		r.format = detect(w.unread())
+	}
+	r.unit = units[r.format]
+	if r.format <= FormatNDJSON && bytes.HasPrefix(w.unread(), bom) {
+		w.start += len(bom)
+	}
+	var err error
+	switch r.format {
+	case FormatCSV:
+		r.src, err = newCSVSource(r)
+	case FormatNDJSON:
+		r.src = &ndjsonSource{r: r}
+	case FormatCBORSeq:
+		r.src = &cborSource{r: r}
+	case FormatPEM:
+		r.src = &pemSource{r}
+	case FormatDER:
+		r.src = &derSource{r}
+	}
+	return err
 }
 
 // Format returns the form the list is in.
@@ -165,10 +237,19 @@ func (r *Reader) skip(f *fault) error {
 }
 
 // lineName is the place of the row at unread.
-func (r *Reader) lineName() string { return fmt.Sprintf("%s %d", r.unit, r.line+1) }
+func (r *Reader) lineName() string {
+	if r.file != "" {
+		return fmt.Sprintf("%s, %s %d", r.file, r.unit, r.line+1)
+	}
+	return fmt.Sprintf("%s %d", r.unit, r.line+1)
+}
+
+// placeName is the place of unread, down to the octet.
+func (r *Reader) placeName() string {
+	return fmt.Sprintf("%s, octet %d", r.lineName(), r.win.offset())
+}
 
 // broken is the end of a list whose source failed with err.
 func (r *Reader) broken(err error) error {
-	place := fmt.Sprintf("%s, octet %d", r.lineName(), r.win.offset())
-	return r.opts.fatal(place, err, "read the list again from a source that is whole")
+	return r.opts.fatal(r.placeName(), err, sourceRemedy(err))
 }

@@ -10,8 +10,9 @@ import (
 
 // values are the columns of one row as written, nil where the row has none.
 type values struct {
-	text [columns][]byte
-	at   [columns]int // octet of the row where each starts
+	text   [columns][]byte
+	at     [columns]int // octet of the row where each starts
+	octets bool         // the issuer is not text but the octets themselves
 }
 
 func (v *values) set(col column, text []byte, at int) {
@@ -22,9 +23,16 @@ func (v *values) set(col column, text []byte, at int) {
 // issuer, so each spelling of one is worked out once.
 type checker struct {
 	maxSerial int
-	issuers   map[string][]byte
+	issuers   map[spelling][]byte
 	last      []byte // the spelling seen last, and its canonical form
+	lastOct   bool
 	lastForm  []byte
+}
+
+// spelling is an idevid-issuer as a row has it.
+type spelling struct {
+	octets bool
+	text   string
 }
 
 // maxIssuers bounds the spellings remembered; beyond it they are forgotten all
@@ -40,7 +48,7 @@ func (c *checker) check(rec *Record, v *values) *fault {
 	}
 	rec.Serial = serial
 	if text := v.text[colIssuer]; len(text) > 0 {
-		issuer, err := c.issuer(text)
+		issuer, err := c.issuer(text, v.octets)
 		if err != nil {
 			return v.fault(colIssuer, err, "give the authority key identifier of the IDevID certificate in hexadecimal or base64")
 		}
@@ -65,26 +73,32 @@ func (v *values) fault(col column, err error, remedy string) *fault {
 	return &fault{at: v.at[col], field: columnNames[col], err: &cause{ErrValue, err.Error()}, remedy: remedy}
 }
 
-// issuer returns the canonical form of an idevid-issuer as written.
-func (c *checker) issuer(text []byte) ([]byte, error) {
-	if bytes.Equal(text, c.last) {
+// issuer returns the canonical form of an idevid-issuer as a row has it.
+func (c *checker) issuer(text []byte, octets bool) ([]byte, error) {
+	if octets == c.lastOct && bytes.Equal(text, c.last) {
 		return c.lastForm, nil
 	}
-	form, ok := c.issuers[string(text)]
+	form, ok := c.issuers[spelling{octets, string(text)}]
 	if !ok {
-		octets, err := decodeIssuer(text)
+		id := text
+		var err error
+		if !octets {
+			id, err = decodeIssuer(text)
+		}
+		if err == nil {
+			form, err = normaliseIssuer(id)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if form, err = normaliseIssuer(octets); err != nil {
-			return nil, err
-		}
 		if c.issuers == nil || len(c.issuers) >= maxIssuers {
-			c.issuers = make(map[string][]byte)
+			c.issuers = make(map[spelling][]byte)
 		}
-		c.issuers[string(text)] = form
+		// A canonical form may be a view into the row.
+		form = bytes.Clone(form)
+		c.issuers[spelling{octets, string(text)}] = form
 	}
-	c.last, c.lastForm = append(c.last[:0], text...), form
+	c.last, c.lastOct, c.lastForm = append(c.last[:0], text...), octets, form
 	return form, nil
 }
 
@@ -136,19 +150,3 @@ func checkPin(name []byte) error {
 	}
 	return nil
 }
-
-func checkSerial(serial []byte, most int) error {
-	switch {
-	case len(serial) == 0:
-		return fmt.Errorf("empty")
-	case len(serial) > most:
-		return fmt.Errorf("%d octets, over %d", len(serial), most)
-	case !utf8.Valid(serial):
-		return fmt.Errorf("not UTF-8")
-	case serial[0] == ' ' || serial[len(serial)-1] == ' ':
-		return fmt.Errorf("blank at an end")
-	}
-	return checkPin(serial)
-}
-
-func normaliseIssuer(b []byte) ([]byte, error) { return b, nil }
