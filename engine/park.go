@@ -15,6 +15,9 @@ import (
 // waker finds the waiter. That is the whole argument against lost wake-ups; it
 // needs the condition to be read and written through atomics as well.
 //
+// Tokens are anonymous, so all that wait in one lot must wait for the same
+// thing: any of them may take the token sent because of another.
+//
 // Waking a lot in which nobody waits costs one atomic load. Blocking and
 // unblocking go through a channel, which only a goroutine that really has
 // nothing to do ever touches. Nothing spins, nothing allocates.

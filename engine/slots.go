@@ -32,8 +32,9 @@ func state(seq uint64, stage uint64) uint64 { return seq<<2 | stage }
 // A slot holds one batch. The batch stays in its slot for the whole run; what
 // moves is the right to touch it.
 type slot[B any] struct {
-	// state is written by the batch's owner only and read by the one
-	// goroutine that waits for the next state.
+	// state is written by the batch's owner only and read by those who wait
+	// to be the next one. A filled batch has an owner once a worker claimed
+	// its number.
 	state atomic.Uint64
 
 	// batch is set before the run starts and never changes. What it points
@@ -44,12 +45,7 @@ type slot[B any] struct {
 	// signed, read by the sink after it loaded that.
 	err error
 
-	// claimed is where the worker that claimed this slot's next sequence
-	// number waits. There is one at most: numbers are claimed once, and there
-	// are no more workers than slots.
-	claimed lot
-
-	_ [cacheLine - 48]byte
+	_ [cacheLine - 32]byte
 }
 
 // A pipeline is one run.
@@ -73,9 +69,11 @@ type pipeline[B any] struct {
 	watch stopwatch
 
 	_ [cacheLine]byte
-	// claim is the next number to work on. Workers add to it.
+	// claim is the next number to work on. A worker takes it by advancing it.
 	claim atomic.Uint64
-	_     [cacheLine]byte
+	// worker is where workers wait while that number is not filled.
+	worker lot
+	_      [cacheLine]byte
 
 	// sunk counts the batches that left the sink, which makes it the number
 	// the sink waits for. The sink writes it.
@@ -115,9 +113,8 @@ func newPipeline[B any](cfg Config, newBatch func() *B, stages Stages[B]) *pipel
 		s := &p.slots[i]
 		s.state.Store(state(uint64(i), free))
 		s.batch = newBatch()
-		s.claimed = newLot(1)
 	}
-	p.filler, p.sink = newLot(1), newLot(1)
+	p.filler, p.worker, p.sink = newLot(1), newLot(cfg.Workers), newLot(1)
 	p.barrierFunc = p.awaitSunk
 	p.end.Store(never)
 	p.failed.Store(never)
@@ -162,14 +159,8 @@ func (p *pipeline[B]) halt(cause error) {
 	p.aborted.Store(true)
 	p.endFill(cause)
 	p.filler.wake(1)
-	p.wakeWorkers()
+	p.worker.wake(allWaiters)
 	p.sink.wake(1)
-}
-
-func (p *pipeline[B]) wakeWorkers() {
-	for i := range p.slots {
-		p.slots[i].claimed.wake(1)
-	}
 }
 
 // fail notes that number seq failed, so that nothing after it is started.

@@ -12,7 +12,7 @@ func (p *pipeline[B]) fillAll(run context.Context) {
 	var seq uint64
 	defer func() {
 		p.end.Store(seq)
-		p.wakeWorkers()
+		p.worker.wake(allWaiters)
 		p.sink.wake(1)
 	}()
 	for more := true; more; seq++ {
@@ -30,7 +30,7 @@ func (p *pipeline[B]) fillAll(run context.Context) {
 		}
 		p.watch.done()
 		s.state.Store(state(seq, filled))
-		s.claimed.wake(1)
+		p.worker.wake(1)
 	}
 }
 
@@ -91,17 +91,47 @@ func (p *pipeline[B]) awaitSunk(seq uint64) error {
 func (p *pipeline[B]) workAll(worker int) {
 	watch := p.cfg.Meter.stopwatch(StageWork)
 	for {
-		seq := p.claim.Add(1) - 1
-		s := p.slot(seq)
-		s.claimed.await(nil, func() bool {
-			return s.state.Load() == state(seq, filled) || seq >= p.end.Load() || p.aborted.Load()
-		})
+		seq, ok := p.claimNext()
 		watch.parked()
-		if s.state.Load() != state(seq, filled) || p.aborted.Load() {
+		if !ok {
 			return
 		}
-		p.work(worker, seq, s)
+		p.work(worker, seq, p.slot(seq))
 		watch.done()
+	}
+}
+
+// claimNext claims the next batch and waits for one if there is none. It
+// returns false when no more will come. A worker claims only what is filled:
+// so all that wait, wait for the same thing, and a batch is never kept for a
+// worker that has yet to wake up while another is awake.
+func (p *pipeline[B]) claimNext() (uint64, bool) {
+	for {
+		p.worker.await(nil, func() bool {
+			_, filled := p.claimable()
+			return filled || p.claim.Load() >= p.end.Load() || p.aborted.Load()
+		})
+		next, filled := p.claimable()
+		if p.aborted.Load() || !filled && next >= p.end.Load() {
+			return 0, false
+		}
+		if filled && p.claim.CompareAndSwap(next, next+1) {
+			return next, true
+		}
+	}
+}
+
+// claimable returns the number that is to be claimed next and whether its
+// batch is filled.
+func (p *pipeline[B]) claimable() (uint64, bool) {
+	for {
+		next := p.claim.Load()
+		if p.slot(next).state.Load() == state(next, filled) {
+			return next, true
+		}
+		if p.claim.Load() == next { // else it was claimed, and another may be filled
+			return next, false
+		}
 	}
 }
 
