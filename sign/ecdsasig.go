@@ -1,24 +1,28 @@
 package sign
 
 import (
+	"bytes"
 	"encoding/asn1"
 	"math/big"
 )
 
 // rawFromDER writes an Ecdsa-Sig-Value (RFC 3279 §2.2.3) as r‖s, each half of
-// dst long.
+// dst long. encoding/asn1 lets more elements follow s in the sequence, so what
+// was read must give the same octets when written again.
 func rawFromDER(dst, der []byte) error {
 	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil {
+	if _, err := asn1.Unmarshal(der, &sig); err != nil {
 		return &KeyError{Reason: "the key gave no DER signature", Err: err}
 	}
 	half := len(dst) / 2
-	if len(rest) != 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 || sig.R.BitLen() > 8*half || sig.S.BitLen() > 8*half {
+	if sig.R.Sign() <= 0 || sig.S.Sign() <= 0 || sig.R.BitLen() > 8*half || sig.S.BitLen() > 8*half {
 		return &KeyError{Reason: "the key gave a signature that is not of its curve"}
 	}
 	sig.R.FillBytes(dst[:half])
 	sig.S.FillBytes(dst[half:])
+	if !bytes.Equal(appendDER(make([]byte, 0, len(dst)+9), dst), der) {
+		return &KeyError{Reason: "the key gave a signature that is not DER"}
+	}
 	return nil
 }
 

@@ -30,3 +30,40 @@ func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
 	}
 	return key.Public(), nil
 }
+
+// checkPrivate refuses a software key whose halves do not belong together.
+// EdDSA in particular gives its private key away when it signs beside another
+// public key. Keys that live elsewhere are taken at their word.
+func checkPrivate(key crypto.Signer) error {
+	var derived crypto.PublicKey
+	switch k := key.(type) {
+	case *ecdsa.PrivateKey:
+		octets, err := k.Bytes()
+		if err != nil {
+			return &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+		}
+		defer clear(octets)
+		again, err := ecdsa.ParseRawPrivateKey(k.Curve, octets)
+		if err != nil {
+			return &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+		}
+		defer DestroyKey(again)
+		derived = again.Public()
+	case ed25519.PrivateKey:
+		derived = ed25519.NewKeyFromSeed(k.Seed()).Public()
+	case ed448.PrivateKey:
+		derived = ed448.NewKeyFromSeed(k.Seed()).Public()
+	default:
+		return nil
+	}
+	if !samePublic(derived, key.Public()) {
+		return &KeyError{Reason: "the private key does not belong to the public key beside it"}
+	}
+	return nil
+}
+
+// samePublic compares public keys of any types.
+func samePublic(a, b crypto.PublicKey) bool {
+	equal, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && equal.Equal(b)
+}

@@ -163,7 +163,7 @@ func MatchCertificate(key crypto.Signer, cert *x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if equal, ok := pub.(interface{ Equal(crypto.PublicKey) bool }); ok && equal.Equal(certified) {
+	if samePublic(pub, certified) {
 		return nil
 	}
 	have, want := "another type", "unknown"

@@ -1,7 +1,6 @@
 package sign
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -60,9 +59,6 @@ func newPortableSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, e
 		return nil, &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
 	}
 	defer clear(octets)
-	if err := matchesPublic(octets, &private.PublicKey); err != nil {
-		return nil, err
-	}
 	k := &portableKey{}
 	x := (*[32]byte)(octets)
 	k.d.setBytes(x)
@@ -75,22 +71,6 @@ func newPortableSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, e
 		s.random = rand.Reader
 	}
 	return s, nil
-}
-
-// matchesPublic refuses a key whose halves do not belong together.
-func matchesPublic(private []byte, public *ecdsa.PublicKey) error {
-	want, err := public.Bytes()
-	if err != nil {
-		return &KeyError{Reason: "its point is not on its curve", Err: err}
-	}
-	point, err := nistec.NewP256Point().ScalarBaseMult(private)
-	if err != nil {
-		return &KeyError{Reason: "the private key has a wrong size", Err: err}
-	}
-	if !bytes.Equal(point.Bytes(), want) {
-		return &KeyError{Reason: "the private key does not belong to the public key beside it"}
-	}
-	return nil
 }
 
 func (s *portableSigner) Algorithm() *Algorithm    { return ES256 }

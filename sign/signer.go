@@ -65,6 +65,9 @@ func NewSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error) 
 	if opts.Hedged && !alg.ECDSA {
 		return nil, &UsageError{Reason: alg.Name + " is deterministic by definition and cannot be hedged"}
 	}
+	if err := checkPrivate(key); err != nil {
+		return nil, err
+	}
 	impl, err := chooseImplementation(opts.Impl, alg, key)
 	if err != nil {
 		return nil, err
