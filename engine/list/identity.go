@@ -1,55 +1,138 @@
 package list
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
+// checkSerial refuses a serial number that is empty, over most octets, not
+// UTF-8, or that has a control character or a blank at an end.
 func checkSerial(serial []byte, most int) error {
 	switch {
 	case len(serial) == 0:
-		return fmt.Errorf("serial number is empty")
+		return errors.New("the serial number is empty")
 	case len(serial) > most:
-		return fmt.Errorf("serial number has %d octets, over %d", len(serial), most)
+		return fmt.Errorf("the serial number has %d octets, over %d", len(serial), most)
 	case !utf8.Valid(serial):
-		return fmt.Errorf("serial number is not UTF-8")
+		return errors.New("the serial number is not UTF-8")
 	}
-	for _, c := range string(serial) {
-		if unicode.IsControl(c) {
-			return fmt.Errorf("serial number has a control character")
-		}
+	if i := bytes.IndexFunc(serial, unicode.IsControl); i >= 0 {
+		c, _ := utf8.DecodeRune(serial[i:])
+		return fmt.Errorf("the serial number has a control character, %U", c)
 	}
 	first, _ := utf8.DecodeRune(serial)
 	last, _ := utf8.DecodeLastRune(serial)
 	if unicode.IsSpace(first) || unicode.IsSpace(last) {
-		return fmt.Errorf("serial number has a blank at its end")
+		return errors.New("the serial number has a blank at an end")
 	}
 	return nil
 }
 
-func normaliseIssuer(b []byte) ([]byte, error) { return b, nil }
+// maxIssuer bounds an idevid-issuer, in octets.
+const maxIssuer = 512
 
-// certificate makes a record of one IDevID certificate.
+// normaliseIssuer turns any of the three forms of an idevid-issuer into the
+// first: the extnValue OCTET STRING (04 LL 30 ..), the AuthorityKeyIdentifier
+// in it (30 ..), or the bare key identifier.
+func normaliseIssuer(b []byte) ([]byte, error) {
+	if len(b) == 0 || len(b) > maxIssuer {
+		return nil, fmt.Errorf("an issuer of %d octets, where 1 to %d may be", len(b), maxIssuer)
+	}
+	s := cryptobyte.String(b)
+	var inner cryptobyte.String
+	if s.ReadASN1(&inner, cbasn1.OCTET_STRING) && s.Empty() && isKeyIdentifier(inner) {
+		return b, nil
+	}
+	var out cryptobyte.Builder
+	out.AddASN1(cbasn1.OCTET_STRING, func(out *cryptobyte.Builder) {
+		if isKeyIdentifier(b) {
+			out.AddBytes(b)
+			return
+		}
+		out.AddASN1(cbasn1.SEQUENCE, func(out *cryptobyte.Builder) {
+			out.AddASN1(cbasn1.Tag(0).ContextSpecific(), func(out *cryptobyte.Builder) { out.AddBytes(b) })
+		})
+	})
+	return out.Bytes()
+}
+
+// isKeyIdentifier reports whether b is an AuthorityKeyIdentifier with a key
+// identifier in it (RFC 5280 §4.2.1.1).
+func isKeyIdentifier(b []byte) bool {
+	s := cryptobyte.String(b)
+	var seq, id cryptobyte.String
+	return s.ReadASN1(&seq, cbasn1.SEQUENCE) && s.Empty() && seq.ReadASN1(&id, cbasn1.Tag(0).ContextSpecific()) && len(id) > 0
+}
+
+var (
+	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
+	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
+)
+
+// certificate makes a record of one IDevID certificate: its subject
+// serialNumber, and its authority key identifier.
 func (r *Reader) certificate(rec *Record, raw, der []byte) error {
-	cert, err := x509.ParseCertificate(der)
+	serial, issuer, err := identity(der)
 	if err != nil {
-		return r.rowError(r.line, raw, &fault{at: -1, err: &cause{ErrCertificate, err.Error()}, remedy: "take it out of the list, or have it issued anew"})
+		return r.rowError(r.line, raw, &fault{at: -1, err: &cause{ErrCertificate, err.Error()},
+			remedy: "take it out of the list, or have it issued anew"})
 	}
 	v := values{octets: true}
-	n := 0
+	v.set(colSerial, serial, -1)
+	v.set(colIssuer, issuer, -1)
+	return r.finish(r.line, raw, rec, &v)
+}
+
+// identity returns the serial number and the idevid-issuer of a certificate.
+func identity(der []byte) (serial, issuer []byte, err error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cert.IsCA {
+		return nil, nil, fmt.Errorf("%s is a certification authority and no device", quoteShort([]byte(cert.Subject.String())))
+	}
+	found := 0
 	for _, a := range cert.Subject.Names {
-		if s, ok := a.Value.(string); ok && a.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 5}) {
-			v.text[colSerial] = []byte(s)
-			n++
+		if s, ok := a.Value.(string); ok && a.Type.Equal(oidSerialNumber) {
+			serial = []byte(s)
+			found++
 		}
 	}
-	if n != 1 {
-		return r.rowError(r.line, raw, &fault{at: -1, err: because(ErrCertificate, "%d serialNumber", n), remedy: ""})
+	switch {
+	case found == 0:
+		return nil, nil, fmt.Errorf("subject %s has no serialNumber", quoteShort([]byte(cert.Subject.String())))
+	case found > 1:
+		return nil, nil, fmt.Errorf("subject %s has %d serialNumber attributes, which of them is meant cannot be told", quoteShort([]byte(cert.Subject.String())), found)
 	}
-	_ = sha1.Sum(nil)
-	return r.finish(r.line, raw, rec, &v)
+	for _, ext := range cert.Extensions {
+		if ext.Id.Equal(oidAuthorityKey) {
+			return serial, ext.Value, nil
+		}
+	}
+	id, err := subjectKeyID(cert.RawSubjectPublicKeyInfo)
+	return serial, id, err
+}
+
+// subjectKeyID is the key identifier of a certificate that has no authority key
+// identifier: SHA-1 over the BIT STRING content of its own key (RFC 8366bis,
+// by RFC 5280 §4.2.1.2 method 1). It names a key and protects nothing.
+func subjectKeyID(spki []byte) ([]byte, error) {
+	s := cryptobyte.String(spki)
+	var seq cryptobyte.String
+	var key asn1.BitString
+	if !s.ReadASN1(&seq, cbasn1.SEQUENCE) || !seq.SkipASN1(cbasn1.SEQUENCE) || !seq.ReadASN1BitString(&key) {
+		return nil, errors.New("the certificate's SubjectPublicKeyInfo is malformed")
+	}
+	sum := sha1.Sum(key.Bytes)
+	return sum[:], nil
 }

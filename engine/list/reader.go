@@ -101,7 +101,7 @@ func newReader(opts Options) *Reader {
 	return &Reader{
 		opts:  opts,
 		check: checker{maxSerial: opts.MaxSerialBytes},
-		win:   window{buf: make([]byte, max(windowBytes, 4*opts.MaxRowBytes))},
+		win:   window{buf: make([]byte, 2*detectBytes), full: max(windowBytes, 4*opts.MaxRowBytes)},
 	}
 }
 

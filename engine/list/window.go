@@ -12,6 +12,7 @@ import (
 type window struct {
 	src        io.Reader
 	buf        []byte
+	full       int   // size buf grows to once the list is longer than it
 	start, end int   // buf[start:end] is read from src and not yet stepped over
 	base       int64 // offset of buf[0] in the stream
 	err        error // what src ended with, io.EOF included; sticky
@@ -22,7 +23,7 @@ const emptyReads = 100
 
 // reset starts over on another stream with the same buffer.
 func (w *window) reset(src io.Reader) {
-	*w = window{src: src, buf: w.buf}
+	*w = window{src: src, buf: w.buf, full: w.full}
 }
 
 func (w *window) unread() []byte { return w.buf[w.start:w.end] }
@@ -38,8 +39,12 @@ func (w *window) more() bool {
 		return false
 	}
 	have := w.end - w.start
-	if w.start > 0 {
-		copy(w.buf, w.buf[w.start:w.end])
+	if to := w.buf; w.start > 0 || w.end == len(to) && len(to) < w.full {
+		if len(to) < w.full {
+			to = make([]byte, w.full)
+		}
+		copy(to, w.buf[w.start:w.end])
+		w.buf = to
 		w.base += int64(w.start)
 		w.start, w.end = 0, have
 	}
