@@ -1,12 +1,14 @@
 package sign_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -46,4 +48,71 @@ func Example() {
 	// Output:
 	// sign: 1 of the batch failed, first item 1: sign: the signature does not fit message and key
 	// <nil>
+}
+
+// Messages that begin alike are hashed from the kept state of their beginning.
+func ExampleHasher_SumTails() {
+	prefix, err := sign.NewPrefix(sign.SHA256, []byte("a long constant beginning, then serial number "))
+	if err != nil {
+		log.Fatal(err)
+	}
+	hasher, err := sign.NewHasher(sign.SHA256)
+	if err != nil {
+		log.Fatal(err)
+	}
+	digests := make([]byte, 2*hasher.Size())
+	tails := [][]byte{[]byte("0001"), []byte("0002")}
+	if err := hasher.SumTails(digests, []*sign.Prefix{prefix, prefix}, tails); err != nil {
+		log.Fatal(err)
+	}
+	whole := sha256.Sum256([]byte("a long constant beginning, then serial number 0002"))
+	fmt.Println(bytes.Equal(digests[32:], whole[:]))
+	// Output: true
+}
+
+// Keys are made, written encrypted, read back and matched with a certificate.
+func ExampleNewDemoPKI() {
+	pki, err := sign.NewDemoPKI(sign.DemoOptions{
+		Algorithm:  sign.ES256,
+		CommonName: "Example MASA",
+		NotBefore:  time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:   time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC),
+		Passphrase: []byte("correct horse battery staple"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	key, err := sign.LoadKey(pki.SignerKey, func() ([]byte, error) {
+		return []byte("correct horse battery staple"), nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sign.DestroyKey(key)
+	chain, err := sign.LoadChain(pki.Signer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(chain[0].Subject, "issued by", chain[0].Issuer)
+	fmt.Println(sign.MatchCertificate(key, chain[0]))
+	// Output:
+	// CN=Example MASA issued by CN=Example MASA CA
+	// <nil>
+}
+
+// A CMS SignerInfo, a JWS header and a COSE header name the same algorithm in
+// three ways; each name must fit the key.
+func ExampleByJOSE() {
+	key, err := sign.GenerateKey(sign.ES256, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(sign.ByJOSE("ES256", key.Public()))
+	fmt.Println(sign.ByCOSE(-9, key.Public()))
+	_, err = sign.ByJOSE("RS256", key.Public())
+	fmt.Println(err)
+	// Output:
+	// ES256 <nil>
+	// ES256 <nil>
+	// sign: algorithm "RS256" refused for a key of type P-256: it is for RSA keys
 }

@@ -69,6 +69,8 @@ func (h *Hasher) SumTails(dst []byte, prefixes []*Prefix, tails [][]byte) error 
 			return &UsageError{Reason: fmt.Sprintf("prefix %d is not one of %v", i, h.hash)}
 		}
 	}
+	// All is checked by now: a hash that runs many lanes at a time enters here
+	// and takes the whole list.
 	size := h.hash.Size()
 	for i, p := range prefixes {
 		if err := h.sum(dst[i*size:(i+1)*size:(i+1)*size], p, tails[i]); err != nil {

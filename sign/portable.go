@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -91,11 +92,12 @@ func (s *portableSigner) SignBatch(sigs []byte, inputs [][]byte) error {
 	var failed failures
 	for first := 0; first < len(inputs); first += portableChunk {
 		chunk := inputs[first:min(first+portableChunk, len(inputs))]
-		if s.hedged {
-			if err := s.readExtra(w.extra[:32*len(chunk)]); err != nil {
-				clear(sigs[:len(inputs)*64])
-				return &UsageError{Reason: "the source of randomness failed: " + err.Error()}
+		if err := s.readExtra(w.extra[:32*len(chunk)]); err != nil {
+			for i := first; i < first+len(chunk); i++ {
+				clear(sigs[i*64 : (i+1)*64])
+				failed.add(i, err)
 			}
+			continue
 		}
 		w.sign(s.key, s.hedged, sigs[first*64:], chunk)
 		for i, err := range w.errs[:len(chunk)] {
@@ -109,11 +111,17 @@ func (s *portableSigner) SignBatch(sigs []byte, inputs [][]byte) error {
 	return failed.err()
 }
 
+// readExtra reads what hedging mixes in, 32 octets an item; nothing without it.
 func (s *portableSigner) readExtra(b []byte) error {
+	if !s.hedged {
+		return nil
+	}
 	s.randMu.Lock()
 	defer s.randMu.Unlock()
-	_, err := io.ReadFull(s.random, b)
-	return err
+	if _, err := io.ReadFull(s.random, b); err != nil {
+		return fmt.Errorf("sign: the source of randomness failed: %w", err)
+	}
+	return nil
 }
 
 func (s *portableSigner) Close() error {
