@@ -79,69 +79,83 @@ func (t *table) find(v uint64) (slot int, found bool) {
 // put puts v into slot i and moves what is there, and the run behind it, one
 // slot on. A run that reaches the end of the table gets a longer tail.
 func (t *table) put(i int, v uint64) {
-	for v != 0 {
-		p := t.at(i)
-		v, *p = *p, v
-		i++
-	}
-	if i == t.slots() {
-		t.chunks = append(t.chunks, new(chunk))
+	for n, k := i/chunkSlots, i%chunkSlots; ; n, k = n+1, 0 {
+		c := t.chunks[n]
+		free := k
+		for free < chunkSlots && c[free] != 0 {
+			free++
+		}
+		if free < chunkSlots {
+			copy(c[k+1:free+1], c[k:free])
+			c[k] = v
+			if n == len(t.chunks)-1 && free == chunkSlots-1 {
+				t.chunks = append(t.chunks, new(chunk))
+			}
+			return
+		}
+		last := c[chunkSlots-1]
+		copy(c[k+1:], c[k:chunkSlots-1])
+		c[k] = v
+		v = last
 	}
 }
 
 // grow adds a quarter to the table, at least one chunk, and lays its hashes out
 // anew.
 func (t *table) grow() {
-	old := t.slots()
-	for range max(len(t.chunks)/4, 1) {
+	old := len(t.chunks)
+	for range max(old/4, 1) {
 		t.chunks = append(t.chunks, new(chunk))
 	}
 	t.size = uint64(t.slots() - tailSlots)
 	t.most = int(t.size * fullNumerator / fullDenominator)
-	for end := t.end(old); end >= t.slots(); {
-		t.chunks = append(t.chunks, new(chunk))
-	}
 	t.layOut(t.pack(old))
 }
 
-// end returns the slot behind the last one in use once the hashes in the first
-// old slots are laid out by the present size.
-func (t *table) end(old int) int {
-	next := 0
-	for i := range old {
-		if v := *t.at(i); v != 0 {
-			next = max(t.home(v), next) + 1
-		}
-	}
-	return next
-}
-
-// pack moves the hashes of the first old slots, in order and without gaps, to
+// pack moves the hashes of the first old chunks, in order and without gaps, to
 // the end of the table and returns the slot the first is in.
 func (t *table) pack(old int) int {
 	to := t.slots()
-	for i := old - 1; i >= 0; i-- {
-		p := t.at(i)
-		if v := *p; v != 0 {
-			to--
-			*p = 0
-			*t.at(to) = v
+	for n := old - 1; n >= 0; n-- {
+		c := t.chunks[n]
+		for k := chunkSlots - 1; k >= 0; k-- {
+			if v := c[k]; v != 0 {
+				c[k] = 0
+				to--
+				*t.at(to) = v
+			}
 		}
 	}
 	return to
 }
 
 // layOut moves each hash from the packed end to its home or the first free slot
-// behind it. It never overtakes itself: slots behind the j-th hash from the end are
-// needed by j hashes at least.
+// behind it. A hash only ever moves down, because those behind it need a slot
+// each; where the run at the end needs more slots than there are, the tail gets
+// longer.
 func (t *table) layOut(from int) {
 	next := 0
 	for ; from < t.slots(); from++ {
-		p := t.at(from)
-		v := *p
-		*p = 0
-		next = max(t.home(v), next)
+		v := *t.at(from)
+		for next = max(t.home(v), next); next > from; {
+			from = t.shift(from)
+		}
+		*t.at(from) = 0
 		*t.at(next) = v
 		next++
 	}
+	if next == t.slots() {
+		t.chunks = append(t.chunks, new(chunk))
+	}
+}
+
+// shift adds a chunk, moves the packed end that begins at from up by as much,
+// and returns where it then begins.
+func (t *table) shift(from int) int {
+	t.chunks = append(t.chunks, new(chunk))
+	for i := t.slots() - 1; i >= from+chunkSlots; i-- {
+		*t.at(i) = *t.at(i - chunkSlots)
+		*t.at(i - chunkSlots) = 0
+	}
+	return from + chunkSlots
 }
