@@ -15,7 +15,7 @@ type Algorithm struct {
 	// Name is ours, unique and what configuration uses: "ES256", "Ed25519".
 	Name string
 	// JOSE is the "alg" value emitted in JWS (RFC 7518, RFC 8037);
-	// JOSEAliases are accepted too (RFC 9864).
+	// JOSEAliases are accepted too (RFC 9864, which renames only EdDSA there).
 	JOSE        string
 	JOSEAliases []string
 	// COSE is the "alg" label emitted in COSE (RFC 9053); COSEAliases are the
@@ -69,19 +69,19 @@ var (
 // COSE aliases of RFC 9864 mean the same.
 var (
 	ES256 = &Algorithm{
-		Name: "ES256", JOSE: "ES256", COSE: -7, JOSEAliases: []string{"ESP256"}, COSEAliases: []int64{-9},
+		Name: "ES256", JOSE: "ES256", COSE: -7, COSEAliases: []int64{-9},
 		SignatureOID: identifier(oidECDSAWithSHA256), DigestOID: identifier(oidSHA256),
 		Hash: SHA256, DigestSize: 32, SignatureSize: 64, ECDSA: true,
 		key: keyP256, signatureOIDs: [][]byte{oidECDSAWithSHA256}, digestOIDs: [][]byte{oidSHA256},
 	}
 	ES384 = &Algorithm{
-		Name: "ES384", JOSE: "ES384", COSE: -35, JOSEAliases: []string{"ESP384"}, COSEAliases: []int64{-51},
+		Name: "ES384", JOSE: "ES384", COSE: -35, COSEAliases: []int64{-51},
 		SignatureOID: identifier(oidECDSAWithSHA384), DigestOID: identifier(oidSHA384),
 		Hash: SHA384, DigestSize: 48, SignatureSize: 96, ECDSA: true,
 		key: keyP384, signatureOIDs: [][]byte{oidECDSAWithSHA384}, digestOIDs: [][]byte{oidSHA384},
 	}
 	ES512 = &Algorithm{
-		Name: "ES512", JOSE: "ES512", COSE: -36, JOSEAliases: []string{"ESP512"}, COSEAliases: []int64{-52},
+		Name: "ES512", JOSE: "ES512", COSE: -36, COSEAliases: []int64{-52},
 		SignatureOID: identifier(oidECDSAWithSHA512), DigestOID: identifier(oidSHA512),
 		Hash: SHA512, DigestSize: 64, SignatureSize: 132, ECDSA: true,
 		key: keyP521, signatureOIDs: [][]byte{oidECDSAWithSHA512}, digestOIDs: [][]byte{oidSHA512},
@@ -199,7 +199,8 @@ func ByCOSE(alg int64, key crypto.PublicKey) (*Algorithm, error) {
 // ByOID finds the algorithm a CMS SignerInfo names for this key by the contents
 // octets of its signatureAlgorithm and digestAlgorithm OIDs (RFC 5652 §5.3).
 // All three must fit each other, else the error is an [*AlgorithmError]; so
-// SHA-1 and MD5 are refused, whatever names them.
+// SHA-1 and MD5 are refused, whatever names them. Parameters are not looked at:
+// under RSASSA-PSS parameters other than PS256's a signature does not verify.
 func ByOID(signatureOID, digestOID []byte, key crypto.PublicKey) (*Algorithm, error) {
 	return find("OID "+oidText(signatureOID)+" with digest "+oidText(digestOID), key, func(a *Algorithm) bool {
 		return containsBytes(a.signatureOIDs, signatureOID) && containsBytes(a.digestOIDs, digestOID)

@@ -127,7 +127,7 @@ func TestAlgorithmAndKeyMustFit(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"none", "HS256", "", "es256"} {
+	for _, name := range []string{"none", "HS256", "", "es256", "ESP256"} {
 		if _, err := ByJOSE(name, keys["ES256"]); !errors.As(err, &refused) {
 			t.Errorf("JOSE %q: %v", name, err)
 		}

@@ -23,7 +23,7 @@ import (
 
 // Limits on what an encrypted key may ask for.
 const (
-	// MaxPBKDF2Iterations is about three seconds of work.
+	// MaxPBKDF2Iterations is a few seconds of work.
 	MaxPBKDF2Iterations = 10_000_000
 	// MaxScryptMemory bounds 128·N·r, in octets.
 	MaxScryptMemory = 256 << 20
