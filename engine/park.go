@@ -22,16 +22,21 @@ import (
 // unblocking go through a channel, which only a goroutine that really has
 // nothing to do ever touches. Nothing spins, nothing allocates.
 type lot struct {
-	// waiting counts announced waiters to whom no token has been promised
-	// yet. Waiters add to it; whoever takes from it, a waker or a waiter that
-	// changed its mind, does so by compare-and-swap and never below zero.
-	waiting atomic.Int32
+	// state counts two things, so that they change together. The lower half
+	// is the announced waiters to whom no token has been promised yet; who
+	// takes from it, a waker or a waiter that changed its mind, does so by
+	// compare-and-swap and never below zero. The upper half is the tokens
+	// under way; a waker adds, the waiter that received subtracts.
+	state atomic.Uint64
 
 	// tokens carries one token for each waiter a waker took off waiting. Each
 	// token is certain to be received, so a send can wait only for a waiter
 	// that is between its announcement and its receive.
 	tokens chan struct{}
 }
+
+// underWay is one token under way in lot.state; what is below counts waiters.
+const underWay = 1 << 32
 
 // allWaiters is more than ever wait in a lot.
 const allWaiters = math.MaxInt32
@@ -45,13 +50,18 @@ func newLot(room int) lot { return lot{tokens: make(chan struct{}, room)} }
 // goroutine only, and must read atomics only.
 func (l *lot) await(done <-chan struct{}, ready func() bool) bool {
 	for !ready() {
-		l.waiting.Add(1)
+		l.state.Add(1)
 		if ready() {
 			l.leave()
 			return true
 		}
+		if done == nil {
+			l.receive() // half the price of a select
+			continue
+		}
 		select {
 		case <-l.tokens:
+			l.received()
 		case <-done:
 			l.leave()
 			return ready()
@@ -60,38 +70,56 @@ func (l *lot) await(done <-chan struct{}, ready func() bool) bool {
 	return true
 }
 
+func (l *lot) receive() {
+	<-l.tokens
+	l.received()
+}
+
+// received must come before the waiter looks at its condition again: see
+// nudge.
+func (l *lot) received() { l.state.Add(^uint64(underWay - 1)) }
+
 // leave takes back an announcement. If a waker was quicker, the token on its
 // way is taken and passed on: it may have been meant for somebody else who
 // waits for the same thing.
 func (l *lot) leave() {
-	if l.take(1) == 1 {
+	if l.take(1, 0) == 1 {
 		return
 	}
-	<-l.tokens
+	l.receive()
 	l.wake(1)
 }
 
 // wake unparks up to n waiters. The caller must have made the condition true
 // before.
 func (l *lot) wake(n int) {
-	if l.waiting.Load() == 0 {
-		return
-	}
-	for range l.take(n) {
+	for range l.take(n, underWay) {
 		l.tokens <- struct{}{}
 	}
 }
 
-// take takes up to n announcements off waiting and returns how many.
-func (l *lot) take(n int) int {
+// nudge unparks one waiter unless one is on its way already: that one has yet
+// to look, and will see what the caller did before. Whoever waits in a lot
+// that is nudged must nudge it in turn, if it leaves something for others. So
+// a busy lot costs one wake-up for many events, and none of them is for
+// nothing.
+func (l *lot) nudge() {
+	if l.state.Load() < underWay {
+		l.wake(1)
+	}
+}
+
+// take takes up to n announcements back, adds as many times token, and returns
+// how many.
+func (l *lot) take(n int, token uint64) int {
 	for {
-		waiting := l.waiting.Load()
-		taken := min(int(waiting), n)
-		if taken <= 0 {
+		old := l.state.Load()
+		taken := min(old%underWay, uint64(n))
+		if taken == 0 {
 			return 0
 		}
-		if l.waiting.CompareAndSwap(waiting, waiting-int32(taken)) {
-			return taken
+		if l.state.CompareAndSwap(old, old-taken+taken*token) {
+			return int(taken)
 		}
 	}
 }

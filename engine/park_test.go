@@ -113,8 +113,8 @@ func TestLotPassesOnTheWakeUpOfAWaiterThatGivesUp(t *testing.T) {
 			l.wake(1)
 			faithful.Wait()
 			fickle.Wait()
-			if n := l.waiting.Load(); n != 0 {
-				t.Fatalf("%d waiters announced after all have left", n)
+			if n := l.state.Load(); n != 0 {
+				t.Fatalf("state %x after all have left, want 0", n)
 			}
 		}
 	})

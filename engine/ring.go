@@ -102,10 +102,8 @@ func (r *Ring[T]) TryPut(v T) (bool, error) {
 			}
 			c.value = v
 			c.turn.Store(pos + 1)
-			r.notEmpty.wake(1)
-			// Cells are passed on in any order, so the one that woke this
-			// producer may have made room for two.
-			if r.puttable() {
+			r.notEmpty.nudge()
+			if r.puttable() { // room for another that waits
 				r.notFull.wake(1)
 			}
 			return true, nil
@@ -180,9 +178,9 @@ func (r *Ring[T]) tryTake(dst []T) int {
 			c.value = zero // keep nothing alive
 			c.turn.Store(pos + uint64(len(r.cells)))
 		}
-		r.notFull.wake(n)
-		if r.takeable() { // as in TryPut
-			r.notEmpty.wake(1)
+		r.notFull.wake(n) // as many as there is room for: each has waited for its turn
+		if r.takeable() { // a value for another that waits
+			r.notEmpty.nudge()
 		}
 		return n
 	}
