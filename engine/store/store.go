@@ -1,0 +1,239 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// formatName is the file that tells the store's format. It is written first
+// and read before Badger touches anything.
+const (
+	formatName   = "FORMAT"
+	formatPrefix = "vouchmill store "
+)
+
+// A Store is an open store. It is safe for concurrent use.
+type Store struct {
+	dir       string
+	opt       Options
+	db        *badger.DB
+	holder    *holder
+	readOnly  bool // nothing is written through this Store
+	recovered bool
+
+	mu     sync.Mutex
+	runs   map[string]*Run // handles given out, one a run
+	closed bool
+
+	syncMu sync.Mutex // one fsync at a time; guards files
+	files  string     // the directory as of the last fsync of it
+}
+
+// Open opens the store in dir and takes its lock. Errors a caller may branch
+// on are [*NotStoreError], [*LockedError], [*VersionError],
+// [*PermissionError] and [*DiskFullError]. Deletions that a crash interrupted
+// are completed.
+func Open(dir string, opt Options) (*Store, error) {
+	opt = opt.withDefaults()
+	if err := prepareDir(dir, opt); err != nil {
+		return nil, err
+	}
+	h, err := acquireHolder(dir, opt.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, opt: opt, holder: h, readOnly: opt.ReadOnly, runs: map[string]*Run{}}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, h.release())
+	}
+	return s, nil
+}
+
+// prepareDir makes the directory if asked to, and refuses a foreign one.
+func prepareDir(dir string, opt Options) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && opt.Create && !opt.ReadOnly:
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return &PermissionError{dir, err}
+		}
+		return syncDir(filepath.Dir(dir))
+	case errors.Is(err, fs.ErrNotExist):
+		return &NotStoreError{dir, "there is no such directory"}
+	case err != nil:
+		return fmt.Errorf("store %s: %w", dir, err)
+	case !info.IsDir():
+		return &NotStoreError{dir, "it is a file, a store is a directory"}
+	}
+	if _, err := os.Stat(filepath.Join(dir, formatName)); !errors.Is(err, fs.ErrNotExist) {
+		return checkFormat(dir)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
+	}
+	for _, e := range entries {
+		if e.Name() != holderName && e.Name() != formatName+".tmp" && e.Name() != "lost+found" {
+			return &NotStoreError{dir, "the directory holds something else (" + e.Name() + ")"}
+		}
+	}
+	if !opt.Create || opt.ReadOnly {
+		return &NotStoreError{dir, "the directory is empty"}
+	}
+	return nil
+}
+
+// checkFormat reads the format file.
+func checkFormat(dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, formatName))
+	if err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
+	}
+	found, ok := strings.CutPrefix(string(bytes.TrimSpace(b)), formatPrefix)
+	if !ok || len(found) > 20 {
+		return &NotStoreError{dir, "its " + formatName + " file is not a store's"}
+	}
+	if found != fmt.Sprint(formatVersion) {
+		return &VersionError{Where: dir, Found: found}
+	}
+	return nil
+}
+
+// writeFormat creates the format file unless it is there.
+func writeFormat(dir string) error {
+	path := filepath.Join(dir, formatName)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return &PermissionError{dir, err}
+	}
+	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatVersion)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
+	}
+	return syncDir(dir)
+}
+
+// open opens Badger under the lock that is already held.
+func (s *Store) open() error {
+	// Badger leaves its process file behind when it is not closed.
+	_, err := os.Stat(filepath.Join(s.dir, "LOCK"))
+	s.recovered = err == nil
+	readOnly := s.opt.ReadOnly && !s.recovered
+	if !readOnly {
+		if err := s.room(0, 0); err != nil {
+			return err
+		}
+		if err := writeFormat(s.dir); err != nil {
+			return err
+		}
+	}
+	s.db, err = badger.Open(badgerOptions(s.dir, readOnly))
+	switch {
+	case err == nil:
+	case notWritable(err):
+		return &PermissionError{s.dir, err}
+	default:
+		return fmt.Errorf("store %s cannot be opened: %w", s.dir, err)
+	}
+	if readOnly {
+		return nil
+	}
+	err = s.sync()
+	if err == nil {
+		err = s.resumeDeletes()
+	}
+	if err != nil {
+		return errors.Join(err, s.db.Close())
+	}
+	return nil
+}
+
+// Recovered reports whether the store had not been closed cleanly and was
+// recovered by Open.
+func (s *Store) Recovered() bool { return s.recovered }
+
+// Dir returns the directory the store was opened in.
+func (s *Store) Dir() string { return s.dir }
+
+// Close closes the appenders that are still open, as [Appender.Close] does,
+// and the store. Calling it again does nothing.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	runs := make([]*Run, 0, len(s.runs))
+	for _, r := range s.runs {
+		runs = append(runs, r)
+	}
+	s.mu.Unlock()
+	var err error
+	for _, r := range runs {
+		if a := r.activeAppender(); a != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}
+	return errors.Join(err, s.db.Close(), s.holder.release())
+}
+
+// room checks that size octets can be written with the reserve left over and
+// room for the memory tables that Badger may flush meanwhile.
+func (s *Store) room(size, reserve uint64) error {
+	free, err := s.opt.FreeSpace(s.dir)
+	if err != nil {
+		return fmt.Errorf("store %s: free space: %w", s.dir, err)
+	}
+	if need := size + 2*memTableSize + reserve; free < need {
+		return &DiskFullError{Dir: s.dir, Free: free, Need: need}
+	}
+	return nil
+}
+
+// update commits one transaction of about size octets after checking that the
+// disk has room for it. It is committed, not yet durable.
+func (s *Store) update(size int, write func(txn *badger.Txn) error) error {
+	if s.readOnly {
+		return ErrReadOnly
+	}
+	if err := s.room(uint64(size), s.opt.Reserve); err != nil {
+		return err
+	}
+	if err := s.db.Update(write); err != nil {
+		return fmt.Errorf("store %s: commit: %w", s.dir, err)
+	}
+	return nil
+}
+
+// get appends the value of key to dst.
+func (s *Store) get(key, dst []byte) ([]byte, error) {
+	err := s.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error {
+			dst = append(dst, v...)
+			return nil
+		})
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return dst, errMissing
+	}
+	return dst, err
+}
