@@ -62,10 +62,17 @@ func readHead(data []byte) (h cborHead, err error) {
 
 // level is one array, map, tag or string in pieces that is being stepped over.
 type level struct {
-	left   uint64 // items still to come, unless indefinite
-	count  uint64 // items so far, when indefinite
-	head   cborHead
-	pieces bool // a string in pieces: each must be a definite string of its type
+	left       uint64 // items still to come, unless indefinite
+	count      uint64 // items so far, when indefinite
+	major      byte
+	indefinite bool
+}
+
+// cborWalk is where in a nested item a walk over it is. Level 0 stands for the
+// item itself.
+type cborWalk struct {
+	stack [maxDepth + 1]level
+	depth int
 }
 
 // cborItem returns the length of the well-formed item (RFC 8949 §1.2) that data
@@ -73,74 +80,90 @@ type level struct {
 // where the item must be over limit octets, and ErrSyntax where it is malformed
 // or too deep. It is linear in the octets looked at and needs no memory.
 func cborItem(data []byte, limit int) (int, error) {
-	var stack [maxDepth + 1]level
-	depth, pos := 0, 0
-	stack[0].left = 1
-	for {
+	var w cborWalk
+	w.stack[0].left = 1
+	for pos := 0; ; {
 		h, err := readHead(data[pos:])
 		if err != nil {
 			return 0, err
 		}
-		top := &stack[depth]
 		pos += h.size
-		if top.pieces && (h.major != top.head.major || h.indefinite) && !(h.major == cborSimple && h.indefinite) {
-			return 0, because(ErrSyntax, "a string in pieces holds something else")
-		}
-		if h.arg > uint64(limit) && h.major >= cborBytes && h.major <= cborMap || pos > limit {
-			return 0, because(ErrRowTooLong, "item over %d octets", limit)
-		}
-		opens := false
-		switch {
-		case h.major == cborSimple && h.indefinite:
-			if !top.head.indefinite || top.head.major == cborMap && top.count%2 == 1 {
-				return 0, because(ErrSyntax, "a break code where none may be")
-			}
-			top.head.indefinite, top.left = false, 0
-			depth--
-			top = &stack[depth]
-		case h.major == cborSimple && h.size == 2 && h.arg < 32:
-			return 0, because(ErrSyntax, "a simple value written too long")
-		case h.indefinite || h.major >= cborArray && h.major <= cborTag && (h.arg > 0 || h.major == cborTag):
-			opens = true
-		case h.major == cborBytes || h.major == cborText:
-			if pos += int(h.arg); pos > limit {
+		if h.major >= cborBytes && h.major <= cborMap {
+			// Every item in an array or map takes an octet at least.
+			if h.arg > uint64(limit) {
 				return 0, because(ErrRowTooLong, "item over %d octets", limit)
 			}
-			if pos > len(data) {
-				return 0, errShort
+			if h.major <= cborText {
+				pos += int(h.arg)
 			}
 		}
-		if opens {
-			if depth == maxDepth {
-				return 0, because(ErrSyntax, "items nest over %d deep", maxDepth)
-			}
-			depth++
-			stack[depth] = level{left: openCount(h), head: h, pieces: h.indefinite && h.major <= cborText}
-			continue
+		if pos > limit {
+			return 0, because(ErrRowTooLong, "item over %d octets", limit)
 		}
-		for {
-			if top = &stack[depth]; top.head.indefinite {
-				top.count++
-				break
-			}
-			if top.left--; top.left > 0 {
-				break
-			}
-			if depth == 0 {
-				return pos, nil
-			}
-			depth--
+		if pos > len(data) {
+			return 0, errShort
+		}
+		done, err := w.step(h)
+		if done || err != nil {
+			return pos, err
 		}
 	}
 }
 
-// openCount is how many items are in what h opens.
-func openCount(h cborHead) uint64 {
+// step goes on by one head, and the string behind it, and reports whether that
+// was the item's last.
+func (w *cborWalk) step(h cborHead) (done bool, err error) {
+	top := &w.stack[w.depth]
+	breaks := h.major == cborSimple && h.indefinite
+	if top.indefinite && top.major <= cborText && !breaks && (h.major != top.major || h.indefinite) {
+		return false, because(ErrSyntax, "a string in pieces holds something else")
+	}
+	switch {
+	case breaks:
+		if !top.indefinite || top.major == cborMap && top.count%2 == 1 {
+			return false, because(ErrSyntax, "a break code where none may be")
+		}
+		w.depth--
+	case h.major == cborSimple && h.size == 2 && h.arg < 32:
+		return false, because(ErrSyntax, "a simple value written too long")
+	case h.indefinite || h.major == cborTag || h.major >= cborArray && h.major <= cborMap && h.arg > 0:
+		return false, w.open(h)
+	}
+	return w.close(), nil
+}
+
+// open goes into what h begins.
+func (w *cborWalk) open(h cborHead) error {
+	if w.depth == maxDepth {
+		return because(ErrSyntax, "items nest over %d deep", maxDepth)
+	}
+	left := h.arg
 	switch h.major {
 	case cborMap:
-		return 2 * h.arg
+		left *= 2
 	case cborTag:
-		return 1
+		left = 1
 	}
-	return h.arg
+	w.depth++
+	w.stack[w.depth] = level{left: left, major: h.major, indefinite: h.indefinite}
+	return nil
+}
+
+// close counts an item that is whole, and all that are whole with it, and
+// reports whether the outermost is.
+func (w *cborWalk) close() (done bool) {
+	for {
+		top := &w.stack[w.depth]
+		if top.indefinite {
+			top.count++
+			return false
+		}
+		if top.left--; top.left > 0 {
+			return false
+		}
+		if w.depth == 0 {
+			return true
+		}
+		w.depth--
+	}
 }

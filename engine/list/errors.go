@@ -116,16 +116,13 @@ type fault struct {
 	remedy string
 }
 
-// cause couples a sentinel with the words that fit the case, so that
-// errors.Is finds the one and people read the other.
-type cause struct {
-	kind error
-	text string
-}
+// cause couples a sentinel with the error or the words that fit the case, so
+// that errors.Is finds the first and people read the second.
+type cause struct{ kind, err error }
 
-func (c *cause) Error() string { return c.text }
-func (c *cause) Unwrap() error { return c.kind }
+func (c *cause) Error() string   { return c.err.Error() }
+func (c *cause) Unwrap() []error { return []error{c.kind, c.err} }
 
 func because(kind error, format string, args ...any) error {
-	return &cause{kind, fmt.Sprintf(format, args...)}
+	return &cause{kind, fmt.Errorf(format, args...)}
 }

@@ -83,7 +83,7 @@ var (
 func (r *Reader) certificate(rec *Record, raw, der []byte) error {
 	serial, issuer, err := identity(der)
 	if err != nil {
-		return r.rowError(r.line, raw, &fault{at: -1, err: &cause{ErrCertificate, err.Error()},
+		return r.rowError(r.line, raw, &fault{at: -1, err: &cause{ErrCertificate, err},
 			remedy: "take it out of the list, or have it issued anew"})
 	}
 	v := values{octets: true}

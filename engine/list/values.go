@@ -70,7 +70,7 @@ func (c *checker) check(rec *Record, v *values) *fault {
 }
 
 func (v *values) fault(col column, err error, remedy string) *fault {
-	return &fault{at: v.at[col], field: columnNames[col], err: &cause{ErrValue, err.Error()}, remedy: remedy}
+	return &fault{at: v.at[col], field: columnNames[col], err: &cause{ErrValue, err}, remedy: remedy}
 }
 
 // issuer returns the canonical form of an idevid-issuer as a row has it.
