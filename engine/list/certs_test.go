@@ -45,6 +45,23 @@ func testCertificate(t testing.TB, issuer []byte, serials ...string) (*x509.Cert
 	return cert, der
 }
 
+// testAuthority makes a CA certificate that has a subject serialNumber, as a
+// chain in a bundle may.
+func testAuthority(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "CA", SerialNumber: "CA1"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
 func pemBlock(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
@@ -84,6 +101,7 @@ func TestCertificatesThatSayNoOneSerialAreRowErrors(t *testing.T) {
 	_, good := testCertificate(t, testKeyID, "GOOD")
 	_, two := testCertificate(t, testKeyID, "A1", "A2")
 	_, none := testCertificate(t, testKeyID)
+	ca := testAuthority(t)
 	damaged := bytes.Clone(good)
 	damaged[7] ^= 0xFF
 	for name, c := range map[string]struct {
@@ -94,6 +112,7 @@ func TestCertificatesThatSayNoOneSerialAreRowErrors(t *testing.T) {
 	}{
 		"two serialNumber attributes": {der: two, cause: ErrCertificate, says: "2 serialNumber"},
 		"no serialNumber":             {der: none, cause: ErrCertificate, says: "serialNumber"},
+		"a CA":                        {der: ca, cause: ErrCertificate, says: "no device"},
 		"damaged":                     {der: damaged, cause: ErrCertificate},
 		"private key":                 {pem: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", cause: ErrSyntax, says: "PRIVATE KEY"},
 		"no END line":                 {pem: "-----BEGIN CERTIFICATE-----\nAAAA\n", cause: ErrSyntax, says: "no END"},

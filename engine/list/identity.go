@@ -1,41 +1,15 @@
 package list
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
-
-// checkSerial refuses a serial number that is empty, over most octets, not
-// UTF-8, or that has a control character or a blank at an end.
-func checkSerial(serial []byte, most int) error {
-	switch {
-	case len(serial) == 0:
-		return errors.New("the serial number is empty")
-	case len(serial) > most:
-		return fmt.Errorf("the serial number has %d octets, over %d", len(serial), most)
-	case !utf8.Valid(serial):
-		return errors.New("the serial number is not UTF-8")
-	}
-	if i := bytes.IndexFunc(serial, unicode.IsControl); i >= 0 {
-		c, _ := utf8.DecodeRune(serial[i:])
-		return fmt.Errorf("the serial number has a control character, %U", c)
-	}
-	first, _ := utf8.DecodeRune(serial)
-	last, _ := utf8.DecodeLastRune(serial)
-	if unicode.IsSpace(first) || unicode.IsSpace(last) {
-		return errors.New("the serial number has a blank at an end")
-	}
-	return nil
-}
 
 // maxIssuer bounds an idevid-issuer, in octets.
 const maxIssuer = 512

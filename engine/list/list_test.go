@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/vouchmill/vouchmill/codec"
 )
 
 func TestReadingARowAllocatesNothing(t *testing.T) {
@@ -93,6 +95,36 @@ func TestMoreIssuersThanAreRememberedAreStillRight(t *testing.T) {
 	}
 }
 
+func TestPinsAreNames(t *testing.T) {
+	for _, s := range []string{"buyer", "Käufer 7", strings.Repeat("p", 255)} {
+		if _, bad, end := read(t, "serial-number,pinned-domain-cert\nA,"+s+"\n", Options{}); len(bad) > 0 || end != nil {
+			t.Errorf("%q: %v %v", s, bad, end)
+		}
+	}
+	for _, s := range []string{strings.Repeat("p", 256), "a\x00b", "a\xFFb", "\x7F"} {
+		_, bad, _ := read(t, "serial-number,pinned-domain-cert\nA,"+s+"\n", Options{})
+		if len(bad) != 1 || bad[0].Field != "pinned-domain-cert" || bad[0].Remedy == "" {
+			t.Errorf("%.20q: %v", s, bad)
+		}
+	}
+}
+
+func TestErrorsNamePlaceCauseAndRemedy(t *testing.T) {
+	e := &RowError{File: "7.pem", Unit: "certificate", Line: 9, Column: 3, Field: "serial-number", Err: ErrValue, Remedy: "correct it"}
+	if got, want := e.Error(), "7.pem, certificate 9, octet 3: serial-number: unusable value; correct it"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	_, bad, _ := read(t, "serial-number\n\x00\n", Options{})
+	var rule *codec.RuleError
+	if len(bad) != 1 || !errors.As(bad[0], &rule) {
+		t.Errorf("the rule a serial number breaks is lost: %v", bad)
+	}
+	_, err := NewReader(strings.NewReader(strings.Repeat("y", 60)+"Z,\n"), Options{Name: "devices.csv"})
+	if want := "devices.csv: line 1: unknown column \"" + strings.Repeat("y", 48) + "\"…"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestExpiryIsCheckedForItsShapeAlone(t *testing.T) {
 	for _, s := range []string{"never", "2030-01-31", "2030-01-31T23:59:59Z", "2030-01-31T23:59:60Z", "2030-01-31T23:59:59.123456789+05:30", "2030-01-31T23:59:59-00:00",
 		"8760h", "365d", "52w", "1y", "1h30m", "1.5h", "P1Y", "P1Y2M3DT4H5M6S", "PT12H", "P4W"} {
@@ -156,7 +188,7 @@ func TestRandomOctetsAreReadToAnEnd(t *testing.T) {
 				t.Fatalf("%q as %v: %d rows", in, f, len(got)+len(bad))
 			}
 			for _, s := range got {
-				if err := checkSerial([]byte(s), 64); err != nil {
+				if err := codec.CheckSerial([]byte(s), 64); err != nil {
 					t.Fatalf("%q as %v: serial %q: %v", in, f, s, err)
 				}
 			}

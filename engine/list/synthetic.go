@@ -3,11 +3,12 @@ package list
 import (
 	"bufio"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math/bits"
 	"strconv"
+
+	"github.com/vouchmill/vouchmill/codec"
 )
 
 // Synthetic is a made-up list of devices for demonstrations and measurements:
@@ -144,8 +145,7 @@ func (s *Synthetic) jsonRow(dst []byte, cols []column, serial []byte, values []s
 			v, sep = values[i], ','
 		}
 		dst = append(append(append(dst, sep, '"'), columnNames[c]...), '"', ':')
-		text, _ := json.Marshal(v) // a string always has a JSON form
-		dst = append(dst, text...)
+		dst = codec.AppendJSONString(dst, []byte(v))
 	}
 	return append(dst, '}', '\n')
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"unicode/utf8"
+
+	"github.com/vouchmill/vouchmill/codec"
 )
 
 // values are the columns of one row as written, nil where the row has none.
@@ -43,7 +45,7 @@ const maxIssuers = 1024
 func (c *checker) check(rec *Record, v *values) *fault {
 	rec.Serial, rec.Issuer, rec.Pin, rec.ExpiresOn = nil, nil, nil, nil
 	serial := v.text[colSerial]
-	if err := checkSerial(serial, c.maxSerial); err != nil {
+	if err := codec.CheckSerial(serial, c.maxSerial); err != nil {
 		return v.fault(colSerial, err, "correct the serial number; it must be what the device itself says")
 	}
 	rec.Serial = serial
