@@ -74,6 +74,9 @@ func (d *PayloadDecoder) begin(n int, a artefact) error {
 	d.arena = d.arena[:0]
 	d.names = d.names[:0]
 	d.unknown = d.unknown[:0]
+	if d.extensions == nil { // present and empty is not nil
+		d.extensions, d.certs = make([]Extension, 0, 4), make([][]byte, 0, 4)
+	}
 	d.extensions = d.extensions[:0]
 	d.certs = d.certs[:0]
 	return nil

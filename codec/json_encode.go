@@ -109,6 +109,9 @@ func appendExtensionsJSON(dst []byte, list []Extension) ([]byte, error) {
 			dst = append(dst, '"')
 			continue
 		}
+		if _, ok := parseUint(e.Name); ok {
+			return dst, &EncodeError{"extensions", "the name " + strconv.Quote(string(e.Name)) + " would be read as a SID"}
+		}
 		var err error
 		if dst, err = appendTextJSON(dst, "extensions", e.Name); err != nil {
 			return dst, err
