@@ -1,0 +1,27 @@
+// Package wide makes and checks ECDSA signatures on P-256 with SHA-256, many at
+// a time: two groups of eight signatures run through one instruction stream, a
+// lane of the 512-bit vector registers each.
+//
+// A [Signer] signs batches of digests with one private key, by default with the
+// nonces of RFC 6979, so that its signatures are, byte for byte, those of
+// crypto/ecdsa without a source of randomness. [Verify] checks signatures under
+// many public keys, [Key.VerifyMany] those under one, which is several times
+// faster because it keeps a table of the key's multiples.
+//
+// Digests have 32 octets; signatures are r‖s of 64 octets (RFC 7518 §3.4, RFC
+// 9053 §2.1).
+//
+// The wide code needs AVX-512 with IFMA. [Available] tells whether it runs here
+// and [Describe] why or why not; without it the same functions work, one
+// signature at a time, by crypto/ecdsa. The assembly is written by the program
+// in gen, where the formulas are explained; tests run it on a simulator, prove
+// the bounds of every limb there and that no address and no branch depends on
+// a secret.
+//
+// Everything that touches a private key or a nonce takes constant time, except
+// that the rejection of a nonce candidate (RFC 6979 §3.2 step h, probability
+// 2^-32) can be seen. Verification takes variable time. Secrets in working
+// memory and vector registers are overwritten after each batch.
+package wide
+
+//go:generate go run ./gen
