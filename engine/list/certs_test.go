@@ -24,6 +24,11 @@ import (
 // attributes; issuer is its authority key identifier, none when nil.
 func testCertificate(t testing.TB, issuer []byte, serials ...string) (*x509.Certificate, []byte) {
 	t.Helper()
+	return testCertificateWith(t, issuer, nil, serials...)
+}
+
+func testCertificateWith(t testing.TB, issuer []byte, extensions []pkix.Extension, serials ...string) (*x509.Certificate, []byte) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +37,7 @@ func testCertificate(t testing.TB, issuer []byte, serials ...string) (*x509.Cert
 	for _, s := range serials {
 		subject.ExtraNames = append(subject.ExtraNames, pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: s})
 	}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: subject, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0)}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: subject, NotBefore: time.Unix(0, 0), NotAfter: time.Unix(4e9, 0), ExtraExtensions: extensions}
 	ca := &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}, SubjectKeyId: issuer}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
 	if err != nil {
@@ -102,6 +107,8 @@ func TestCertificatesThatSayNoOneSerialAreRowErrors(t *testing.T) {
 	_, two := testCertificate(t, testKeyID, "A1", "A2")
 	_, none := testCertificate(t, testKeyID)
 	ca := testAuthority(t)
+	// AuthorityKeyIdentifier with an authorityCertSerialNumber alone
+	_, keyless := testCertificateWith(t, nil, []pkix.Extension{{Id: oidAuthorityKey, Value: []byte{0x30, 0x03, 0x82, 0x01, 0x07}}}, "A1")
 	damaged := bytes.Clone(good)
 	damaged[7] ^= 0xFF
 	for name, c := range map[string]struct {
@@ -112,6 +119,7 @@ func TestCertificatesThatSayNoOneSerialAreRowErrors(t *testing.T) {
 	}{
 		"two serialNumber attributes": {der: two, cause: ErrCertificate, says: "2 serialNumber"},
 		"no serialNumber":             {der: none, cause: ErrCertificate, says: "serialNumber"},
+		"AKI without a key":           {der: keyless, cause: ErrCertificate, says: "names no key"},
 		"a CA":                        {der: ca, cause: ErrCertificate, says: "no device"},
 		"damaged":                     {der: damaged, cause: ErrCertificate},
 		"private key":                 {pem: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", cause: ErrSyntax, says: "PRIVATE KEY"},
@@ -212,5 +220,30 @@ func TestADirectoryIsReadInTheOrderOfNames(t *testing.T) {
 	}
 	if _, err := Open(filepath.Join(dir, "nowhere"), Options{}); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("no file: %v", err)
+	}
+}
+
+func TestTheCallerMaySayHowACertificateNamesItsDevice(t *testing.T) {
+	cert, der := testCertificate(t, nil, "A1", "A2")
+	odd := errors.New("odd")
+	opts := Options{Identify: func(b []byte) ([]byte, []byte, error) {
+		if !bytes.Equal(b, der) {
+			return nil, nil, odd
+		}
+		return []byte("FROM-CN"), nil, nil
+	}}
+	_, other := testCertificate(t, nil, "B")
+	r, err := NewReader(strings.NewReader(string(der)+string(other)), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki := cert.RawSubjectPublicKeyInfo
+	sum := sha1.Sum(spki[len(spki)-65:])
+	var rec Record
+	if err := r.Read(&rec); err != nil || string(rec.Serial) != "FROM-CN" || !bytes.HasSuffix(rec.Issuer, sum[:]) || len(rec.Issuer) != 26 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+	if err := r.Read(&rec); !errors.Is(err, odd) || !errors.Is(err, ErrCertificate) {
+		t.Fatal(err)
 	}
 }

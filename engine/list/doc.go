@@ -38,10 +38,15 @@
 //     handed on as text.
 //
 // Empty optional values mean the same as an absent column. A certificate states
-// its serial number and its issuer by itself; one without an authority key
-// identifier gets the SHA-1 of its own key, as RFC 8366bis has it.
+// its serial number and its issuer by itself, in the way Options.Identify reads
+// it; one without an authority key identifier gets the SHA-1 of its own key, as
+// RFC 8366bis has it.
 //
 // # What goes wrong
+//
+// A CSV list that was cut off within its last row cannot be told from one whose
+// last line end is missing: that row is read as it stands. Every other form, and
+// compression, tell.
 //
 // A row that cannot be used is a *RowError and reading goes on behind it; what
 // ends the list early (I/O, a truncated archive, a header with an unknown

@@ -52,10 +52,12 @@ var (
 	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
 )
 
-// certificate makes a record of one IDevID certificate: its subject
-// serialNumber, and its authority key identifier.
+// certificate makes a record of one IDevID certificate.
 func (r *Reader) certificate(rec *Record, raw, der []byte) error {
-	serial, issuer, err := identity(der)
+	serial, issuer, err := r.opts.Identify(der)
+	if err == nil && len(issuer) == 0 {
+		issuer, err = subjectKeyID(der)
+	}
 	if err != nil {
 		return r.rowError(r.line, raw, &fault{at: -1, err: &cause{ErrCertificate, err},
 			remedy: "take it out of the list, or have it issued anew"})
@@ -66,14 +68,16 @@ func (r *Reader) certificate(rec *Record, raw, der []byte) error {
 	return r.finish(r.line, raw, rec, &v)
 }
 
-// identity returns the serial number and the idevid-issuer of a certificate.
-func identity(der []byte) (serial, issuer []byte, err error) {
+// identify returns the subject serialNumber and the authority key identifier
+// of a certificate.
+func identify(der []byte) (serial, issuer []byte, err error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, nil, err
 	}
+	subject := quoteShort([]byte(cert.Subject.String()))
 	if cert.IsCA {
-		return nil, nil, fmt.Errorf("%s is a certification authority and no device", quoteShort([]byte(cert.Subject.String())))
+		return nil, nil, fmt.Errorf("%s is a certification authority and no device", subject)
 	}
 	found := 0
 	for _, a := range cert.Subject.Names {
@@ -84,24 +88,30 @@ func identity(der []byte) (serial, issuer []byte, err error) {
 	}
 	switch {
 	case found == 0:
-		return nil, nil, fmt.Errorf("subject %s has no serialNumber", quoteShort([]byte(cert.Subject.String())))
+		return nil, nil, fmt.Errorf("subject %s has no serialNumber", subject)
 	case found > 1:
-		return nil, nil, fmt.Errorf("subject %s has %d serialNumber attributes, which of them is meant cannot be told", quoteShort([]byte(cert.Subject.String())), found)
+		return nil, nil, fmt.Errorf("subject %s has %d serialNumber attributes, which of them is meant cannot be told", subject, found)
 	}
 	for _, ext := range cert.Extensions {
-		if ext.Id.Equal(oidAuthorityKey) {
-			return serial, ext.Value, nil
+		if !ext.Id.Equal(oidAuthorityKey) {
+			continue
+		}
+		if issuer = ext.Value; !isKeyIdentifier(issuer) {
+			return nil, nil, fmt.Errorf("subject %s: the authority key identifier names no key", subject)
 		}
 	}
-	id, err := subjectKeyID(cert.RawSubjectPublicKeyInfo)
-	return serial, id, err
+	return serial, issuer, nil
 }
 
 // subjectKeyID is the key identifier of a certificate that has no authority key
 // identifier: SHA-1 over the BIT STRING content of its own key (RFC 8366bis,
 // by RFC 5280 §4.2.1.2 method 1). It names a key and protects nothing.
-func subjectKeyID(spki []byte) ([]byte, error) {
-	s := cryptobyte.String(spki)
+func subjectKeyID(der []byte) ([]byte, error) {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	s := cryptobyte.String(cert.RawSubjectPublicKeyInfo)
 	var seq cryptobyte.String
 	var key asn1.BitString
 	if !s.ReadASN1(&seq, cbasn1.SEQUENCE) || !seq.SkipASN1(cbasn1.SEQUENCE) || !seq.ReadASN1BitString(&key) {
