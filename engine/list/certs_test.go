@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vouchmill/vouchmill/codec"
 )
 
 // testCertificate makes an IDevID certificate with the given subject serialNumber
@@ -108,7 +110,7 @@ func TestCertificatesThatSayNoOneSerialAreRowErrors(t *testing.T) {
 	_, none := testCertificate(t, testKeyID)
 	ca := testAuthority(t)
 	// AuthorityKeyIdentifier with an authorityCertSerialNumber alone
-	_, keyless := testCertificateWith(t, nil, []pkix.Extension{{Id: oidAuthorityKey, Value: []byte{0x30, 0x03, 0x82, 0x01, 0x07}}}, "A1")
+	_, keyless := testCertificateWith(t, nil, []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 35}, Value: []byte{0x30, 0x03, 0x82, 0x01, 0x07}}}, "A1")
 	damaged := bytes.Clone(good)
 	damaged[7] ^= 0xFF
 	for name, c := range map[string]struct {
@@ -223,27 +225,18 @@ func TestADirectoryIsReadInTheOrderOfNames(t *testing.T) {
 	}
 }
 
-func TestTheCallerMaySayHowACertificateNamesItsDevice(t *testing.T) {
-	cert, der := testCertificate(t, nil, "A1", "A2")
-	odd := errors.New("odd")
-	opts := Options{Identify: func(b []byte) ([]byte, []byte, error) {
-		if !bytes.Equal(b, der) {
-			return nil, nil, odd
-		}
-		return []byte("FROM-CN"), nil, nil
-	}}
-	_, other := testCertificate(t, nil, "B")
-	r, err := NewReader(strings.NewReader(string(der)+string(other)), opts)
-	if err != nil {
-		t.Fatal(err)
+func TestTheSerialIsTakenFromWhereTheCallerSays(t *testing.T) {
+	_, der := testCertificate(t, testKeyID, "A1", "A2")
+	if got, bad, end := read(t, string(der), Options{SerialFrom: codec.SerialFromCommonName}); strings.Join(got, " ") != "device" || end != nil {
+		t.Fatalf("%q, %v, %v", got, bad, end)
 	}
-	spki := cert.RawSubjectPublicKeyInfo
-	sum := sha1.Sum(spki[len(spki)-65:])
-	var rec Record
-	if err := r.Read(&rec); err != nil || string(rec.Serial) != "FROM-CN" || !bytes.HasSuffix(rec.Issuer, sum[:]) || len(rec.Issuer) != 26 {
-		t.Fatalf("%+v, %v", rec, err)
+	_, bad, _ := read(t, string(der), Options{SerialFrom: codec.SerialFromHWModuleName})
+	var serial *codec.SerialError
+	if len(bad) != 1 || !errors.As(bad[0], &serial) {
+		t.Fatalf("no hardwareModuleName: %v", bad)
 	}
-	if err := r.Read(&rec); !errors.Is(err, odd) || !errors.Is(err, ErrCertificate) {
-		t.Fatal(err)
+	_, bad, _ = read(t, string(der), Options{})
+	if len(bad) != 1 || !errors.As(bad[0], &serial) || !errors.Is(bad[0], ErrCertificate) {
+		t.Fatalf("two serialNumber attributes: %v", bad)
 	}
 }

@@ -38,8 +38,8 @@
 //     handed on as text.
 //
 // Empty optional values mean the same as an absent column. A certificate states
-// its serial number and its issuer by itself, in the way Options.Identify reads
-// it; one without an authority key identifier gets the SHA-1 of its own key, as
+// its serial number and its issuer by itself, the serial number where
+// Options.SerialFrom looks for it; one without an authority key identifier gets the SHA-1 of its own key, as
 // RFC 8366bis has it.
 //
 // # What goes wrong

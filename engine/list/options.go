@@ -2,6 +2,8 @@ package list
 
 import (
 	"fmt"
+
+	"github.com/vouchmill/vouchmill/codec"
 )
 
 // Format is the form a list is written in.
@@ -72,11 +74,9 @@ type Options struct {
 	// MaxExpansion bounds how many octets one compressed octet may become,
 	// over the whole list read so far. Zero is DefaultExpansion.
 	MaxExpansion int
-	// Identify returns what a certificate says about its device: its serial
-	// number, and its idevid-issuer in any form, nil where it has no authority
-	// key identifier. nil takes the one serialNumber of the subject. What it
-	// returns may be views into der.
-	Identify func(der []byte) (serial, issuer []byte, err error)
+	// SerialFrom is the fact of a certificate that is the serial number; zero is
+	// the one serialNumber of the subject.
+	SerialFrom codec.SerialSource
 	// Name is what errors call the list; Open sets it to the path when empty.
 	Name string
 }
@@ -85,9 +85,6 @@ type Options struct {
 func (o *Options) normalise() error {
 	if o.Name == "" {
 		o.Name = "device list"
-	}
-	if o.Identify == nil {
-		o.Identify = identify
 	}
 	for _, n := range []struct {
 		name     string

@@ -88,7 +88,7 @@ func (c *checker) issuer(text []byte, octets bool) ([]byte, error) {
 			id, err = decodeIssuer(text)
 		}
 		if err == nil {
-			form, err = normaliseIssuer(id)
+			form, err = codec.NormalizeIssuer(id)
 		}
 		if err != nil {
 			return nil, err
