@@ -59,5 +59,6 @@
 // good row; memory does not grow with the list, except that a directory's names
 // are held in order to sort them. Every row has a maximum length and every
 // archive a maximum expansion, so no input makes a Reader hold more than its
-// buffer or work for longer than its input warrants.
+// buffer (and what zstd looks back on, at most 32 MiB) or work for longer than
+// its input warrants.
 package list
