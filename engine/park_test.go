@@ -120,6 +120,33 @@ func TestLotPassesOnTheWakeUpOfAWaiterThatGivesUp(t *testing.T) {
 	})
 }
 
+// A nudge leaves an event to the waiter that is on its way. If that one gives
+// up, the next must hear of the event.
+func TestAWaiterThatGivesUpPassesOnWhatWasLeftToIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLot(1)
+		var event, heard atomic.Bool
+		stop := make(chan struct{})
+		go l.await(stop, func() bool { return false })
+		synctest.Wait()
+		if l.take(1, underWay) != 1 { // a waker that is slow to send its token
+			t.Fatal("nobody waits")
+		}
+		close(stop)
+		synctest.Wait() // the first waiter gives up, but must await its token
+		go func() { heard.Store(l.await(nil, event.Load)) }()
+		synctest.Wait()
+		event.Store(true)
+		l.nudge()
+		l.tokens <- struct{}{}
+		synctest.Wait()
+		if !heard.Load() {
+			t.Error("the second waiter did not hear of the event")
+			l.wake(1)
+		}
+	})
+}
+
 func TestWakingAnEmptyLotDoesNothing(t *testing.T) {
 	l := newLot(1)
 	l.wake(allWaiters)

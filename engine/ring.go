@@ -21,8 +21,10 @@ const ringClosed = 1 << 63
 // Taking claims all values that wait with one compare-and-swap. In the steady
 // state no call takes a lock, uses a channel or allocates; a goroutine that
 // finds the ring full or empty parks. Parked goroutines are woken in the order
-// in which they parked; one that arrives while there is room need not queue
-// behind them.
+// in which they parked. One that arrives while there is room does not queue
+// behind them, so a goroutine that puts in a tight loop may overtake one that
+// has just been woken: that keeps a full ring fast, and it is fair to
+// goroutines that come with one value each, as requests do.
 type Ring[T any] struct {
 	// cells is set by NewRing. The value of a cell belongs to the goroutine
 	// whose position equals the cell's turn; it passes the cell on by storing

@@ -239,36 +239,129 @@ func TestClosingARingReleasesEveryConsumer(t *testing.T) {
 	})
 }
 
-// The consumers are slow and the ring is small, so that producers meet it full.
-func TestNoProducerStarves(t *testing.T) {
+func TestWhoeverWaitsAtARingIsServedInTheOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const producers = 10
+		const waiting = 10
 		r := newRing[int](t, 2)
-		ctx, cancel := context.WithCancel(t.Context())
-		for p := range producers {
+		dst := make([]int, 1)
+		for i := range waiting + 2 {
 			go func() {
-				for r.Put(ctx, p) == nil {
+				if err := r.Put(t.Context(), i); err != nil {
+					t.Error(err)
 				}
 			}()
+			synctest.Wait() // the first two are in, the others wait
 		}
-		got := make([]int, producers)
-		dst := make([]int, 2)
-		const takes = 200
-		for range takes {
+		for want := range waiting + 2 {
+			if n, err := r.TakeBatch(t.Context(), dst); n != 1 || err != nil || dst[0] != want {
+				t.Errorf("took %d of %v, %v; want %d", n, dst, err, want)
+			}
 			synctest.Wait()
-			n, err := r.TakeBatch(ctx, dst)
-			if err != nil {
-				t.Fatal(err)
+		}
+
+		served := make(chan int, waiting)
+		for i := range waiting {
+			go func() {
+				if _, err := r.TakeBatch(t.Context(), make([]int, 1)); err != nil {
+					t.Error(err)
+				}
+				served <- i
+			}()
+			synctest.Wait()
+		}
+		for want := range waiting {
+			if done, err := r.TryPut(want); !done || err != nil {
+				t.Fatal(done, err)
 			}
-			for _, p := range dst[:n] {
-				got[p]++
+			if got := <-served; got != want {
+				t.Errorf("consumer %d was served, want %d", got, want)
 			}
 		}
-		cancel()
-		for p, n := range got {
-			if fair := 2 * takes / producers; n < fair/4 {
-				t.Errorf("producer %d got %d values in, a fair share is %d", p, n, fair)
+	})
+}
+
+func TestOneWakeUpPassesOnToAllThereIsWorkFor(t *testing.T) {
+	inProcs(t, func(t *testing.T) {
+		r := newRing[int](t, 8)
+		var served atomic.Int64
+		for range 5 {
+			go func() {
+				if _, err := r.TakeBatch(t.Context(), make([]int, 1)); err != nil {
+					t.Error(err)
+				}
+				served.Add(1)
+			}()
+		}
+		synctest.Wait()
+		for i := range 5 {
+			if done, err := r.TryPut(i); !done || err != nil {
+				t.Fatal(done, err)
 			}
+		}
+		synctest.Wait()
+		if served.Load() != 5 {
+			t.Errorf("%d of 5 consumers served with 5 values in", served.Load())
+		}
+	})
+}
+
+// Two consumers give their cells back in the wrong order, the first while
+// nobody can use it yet: the producer it woke goes back to sleep.
+func TestRoomMadeOutOfOrderIsUsed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing[int](t, 2)
+		var put atomic.Int64
+		for i := range 4 {
+			go func() {
+				if err := r.Put(t.Context(), i); err != nil {
+					t.Error(err)
+				}
+				put.Add(1)
+			}()
+		}
+		synctest.Wait()
+		r.head.Add(2) // one each
+		for _, pos := range []uint64{1, 0} {
+			r.cells[pos].turn.Store(pos + 2)
+			r.notFull.wake(1)
+			synctest.Wait()
+		}
+		if put.Load() != 4 {
+			t.Errorf("%d of 4 values in; there is room for all", put.Load())
+		}
+	})
+}
+
+// A producer has its place but not yet put its value there when the ring is
+// closed: the consumers cannot leave before it comes, and all leave after.
+func TestConsumersOfAClosedRingWaitForWhatIsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRing[int](t, 4)
+		var taken, ended atomic.Int64
+		for range 4 {
+			go func() {
+				for {
+					n, err := r.TakeBatch(t.Context(), make([]int, 1))
+					if err != nil {
+						break
+					}
+					taken.Add(int64(n))
+				}
+				ended.Add(1)
+			}()
+		}
+		r.tail.Add(1)
+		synctest.Wait()
+		r.Close()
+		synctest.Wait()
+		if ended.Load() != 0 {
+			t.Errorf("%d consumers left with a value under way", ended.Load())
+		}
+		r.cells[0].turn.Store(1)
+		r.notEmpty.nudge()
+		synctest.Wait()
+		if taken.Load() != 1 || ended.Load() != 4 {
+			t.Errorf("%d values taken, %d consumers left; want 1 and 4", taken.Load(), ended.Load())
 		}
 	})
 }

@@ -94,6 +94,12 @@ func TestOfSeveralErrorsTheFirstInSequenceIsReported(t *testing.T) {
 			case 6:
 				return fmt.Errorf("six: %w", errBoom)
 			}
+			if seq > 6 {
+				sleep(1) // so that batch 6 has failed when the next is claimed
+			}
+			if seq > 8 {
+				t.Errorf("batch %d worked on after batch 6 had failed", seq)
+			}
 			return nil
 		}
 		err := Run(t.Context(), Config{Workers: 3}, newCount, stages)
