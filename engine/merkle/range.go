@@ -129,3 +129,28 @@ func NodeCount(begin, end uint64) int {
 // MaxNodes returns the most nodes a range of n leaves can have, wherever it
 // begins and at every moment while it is built.
 func MaxNodes(n int) int { return 2*bits.Len(uint(n)) + 1 }
+
+// Slice returns the nodes of r that make up [begin, end), sharing memory with
+// r, and whether r divides there: no node may reach over either bound, and
+// together they must be as few as [NodeCount] says.
+func (r *Range) Slice(begin, end uint64) (Range, bool) {
+	part := Range{Begin: begin, End: end}
+	at, from, to := r.Begin, -1, -1
+	for i := 0; ; i++ {
+		if at == begin {
+			from = i
+		}
+		if at == end {
+			to = i
+		}
+		if i == len(r.Nodes) || at >= r.End {
+			break
+		}
+		at += 1 << firstLevel(at, r.End)
+	}
+	if from < 0 || to < from || to-from != NodeCount(begin, end) {
+		return Range{}, false
+	}
+	part.Nodes = r.Nodes[from:to:to]
+	return part, true
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-	"unsafe"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -105,31 +104,8 @@ func (a *Appender) syncNow() error {
 	a.resident = slices.Delete(a.resident, 0, n)
 	a.changed.Broadcast()
 	a.mu.Unlock()
-	a.dropGroups(drop)
+	a.run.dropResident(drop)
 	return nil
-}
-
-// dropGroups takes the value log that holds these pages, the first of each
-// durable group, out of resident memory. Usually one map holds all.
-func (a *Appender) dropGroups(pages []uint32) {
-	var begin, end uintptr
-	_ = a.s.db.View(func(txn *badger.Txn) error { // what cannot be read stays resident
-		for _, n := range pages {
-			item, err := txn.Get(pageKey(a.run.id, n))
-			if err != nil {
-				return err
-			}
-			if err := item.Value(func(v []byte) error {
-				if at := uintptr(unsafe.Pointer(unsafe.SliceData(v))); at < begin || at >= end {
-					begin, end = dropResident(v)
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // Flush commits what was appended and returns once it is durable.

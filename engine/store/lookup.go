@@ -185,8 +185,8 @@ func (r *Run) lookupState(key uint64) ([]*segmentHead, []uint64, error) {
 		if _, err := r.loadSegments(); err != nil {
 			return nil, nil, err
 		}
-		// The appender's part first: a segment that is written to disk
-		// between the two looks is then found twice rather than not at all.
+		// The appender's part first, then what is on disk before it: a
+		// segment written between the two looks is neither missed nor doubled.
 		pending, from := a.find(key)
 		heads, err := r.loadSegments()
 		for len(heads) > 0 && heads[len(heads)-1].FirstVoucher >= from {
@@ -253,8 +253,6 @@ func (r *Run) searchSegment(number uint32, h *segmentHead, key uint64) ([]uint64
 // nobody appends to, built from their pages.
 type tail struct {
 	segments []*segment
-	subtrees []merkle.Hash
-	firstSub uint64
 	tree     merkle.Range
 }
 
@@ -292,7 +290,7 @@ func (r *Run) loadTail(heads []*segmentHead) (*tail, error) {
 			return nil, &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(number), Err: err}
 		}
 		v.Range(&rng)
-		if err := t.tree.Merge(&rng, t.keepSubtree); err != nil {
+		if err := t.tree.Merge(&rng, nil); err != nil {
 			return nil, err
 		}
 		keys = r.appendKeys(keys[:0], &v)
@@ -304,14 +302,4 @@ func (r *Run) loadTail(heads []*segmentHead) (*tail, error) {
 	t.segments = append(t.segments, g)
 	r.tail = t
 	return t, nil
-}
-
-func (t *tail) keepSubtree(level uint8, index uint64, h merkle.Hash) {
-	if level != SubtreeLevel {
-		return
-	}
-	if len(t.subtrees) == 0 {
-		t.firstSub = index
-	}
-	t.subtrees = append(t.subtrees, h)
 }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"sort"
+	"unsafe"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"github.com/vouchmill/vouchmill/engine/merkle"
 	"github.com/vouchmill/vouchmill/engine/page"
@@ -38,6 +41,9 @@ func (a *Appender) pending(number uint32, dst []byte) ([]byte, bool) {
 	b, ok := a.open.find(number)
 	return append(dst, b...), ok
 }
+
+// dropEvery pages, some 40 MiB, a long read gives back the memory it mapped.
+const dropEvery = 2048
 
 // pageCount returns how many pages can be read.
 func (r *Run) pageCount() (uint32, error) {
@@ -77,6 +83,9 @@ func (r *Run) Pages(first uint32) iter.Seq2[*page.View, error] {
 				continue
 			}
 			next = v.First() + uint64(v.Count())
+			if n%dropEvery == dropEvery-1 {
+				r.dropResident([]uint32{n + 1 - dropEvery, n})
+			}
 			if !yield(&v, nil) {
 				return
 			}
@@ -166,4 +175,27 @@ func locate(starts []uint32, firstPage uint32, offset uint32) (number uint32, in
 	}
 	i := sort.Search(len(starts), func(i int) bool { return starts[i] > offset }) - 1
 	return firstPage + uint32(i), int(offset - starts[i])
+}
+
+// dropResident takes the value log files that hold these pages out of this
+// process's resident memory. Usually one file holds many of them.
+func (r *Run) dropResident(pages []uint32) {
+	var begin, end uintptr
+	_ = r.s.db.View(func(txn *badger.Txn) error { // what cannot be read stays resident
+		for _, n := range pages {
+			item, err := txn.Get(pageKey(r.id, n))
+			if err != nil {
+				return err
+			}
+			if err := item.Value(func(v []byte) error {
+				if at := uintptr(unsafe.Pointer(unsafe.SliceData(v))); at < begin || at >= end {
+					begin, end = dropResident(v)
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
