@@ -97,7 +97,7 @@ type TopLevelError struct {
 }
 
 func (e *TopLevelError) Error() string {
-	return fmt.Sprintf("top-level member %q is a %s, want a %s", e.Name, e.Got, e.Want)
+	return fmt.Sprintf("top-level member %q: found %s, want %s", e.Name, e.Got, e.Want)
 }
 
 // A LegacySIDError is a CBOR payload keyed with SIDs of an abandoned draft.

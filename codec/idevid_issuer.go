@@ -108,5 +108,6 @@ func parseAuthorityKeyID(der []byte) ([]byte, error) {
 func wrapOctets(content []byte) []byte {
 	var b cryptobyte.Builder
 	b.AddASN1OctetString(content)
-	return b.BytesOrPanic()
+	out, _ := b.Bytes() // fails only beyond 4 GiB
+	return out
 }

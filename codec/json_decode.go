@@ -35,7 +35,7 @@ func (d *PayloadDecoder) decodeJSON(b []byte, a artefact) error {
 		return &TopLevelError{a.kind(), got, string(name)}
 	}
 	if r.peek() != '{' {
-		return r.fail(r.pos, string(name), ErrType, "object expected")
+		return r.wrongType(string(name), "an object")
 	}
 	if err := r.leaves(a); err != nil {
 		return err
