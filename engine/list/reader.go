@@ -169,6 +169,9 @@ func (r *Reader) begin() error {
 // Format returns the form the list is in.
 func (r *Reader) Format() Format { return r.format }
 
+// Unit names what Record.Line counts: "line", "item" or "certificate".
+func (r *Reader) Unit() string { return r.unit }
+
 // Read fills rec with the next device. It returns io.EOF behind the last one, a
 // *RowError for a row that cannot be used (the next Read goes on behind it), and
 // a *ListError where the list cannot be read on; that one it keeps returning.

@@ -62,6 +62,19 @@ func (b *Builder) Serial(i int) []byte {
 	}
 }
 
+// AppendSerials appends all serials in order to dst, as views that are valid
+// until the next Reset.
+func (b *Builder) AppendSerials(dst [][]byte) [][]byte {
+	rest := b.buf[headerSize : headerSize+b.serialBytes]
+	for range b.n {
+		n, size := binary.Uvarint(rest)
+		end := size + int(n)
+		dst = append(dst, rest[size:end:end])
+		rest = rest[end:]
+	}
+	return dst
+}
+
 // Variant returns the variant of voucher i, for i below Len.
 func (b *Builder) Variant(i int) uint32 { return b.variants[i] }
 
