@@ -93,6 +93,16 @@ const (
 	OddArrayOfOne        OddityCode = "array-of-one"
 	OddProtectedCerts    OddityCode = "protected-certificates"
 	OddX5U               OddityCode = "x5u"
+
+	OddStaleName      OddityCode = "stale-top-level-name"
+	OddNonceText      OddityCode = "nonce-base64url"
+	OddNonceHex       OddityCode = "nonce-hex"
+	OddIssuerForm     OddityCode = "idevid-issuer-form"
+	OddUnknownLeaves  OddityCode = "unknown-leaves"
+	OddNonceAndExpiry OddityCode = "nonce-and-expires-on"
+	OddNeverExpires   OddityCode = "never-expires"
+	OddNoCreatedOn    OddityCode = "no-created-on"
+	OddNoAssertion    OddityCode = "no-assertion"
 )
 
 var oddityText = map[OddityCode]string{
@@ -121,6 +131,15 @@ var oddityText = map[OddityCode]string{
 	OddArrayOfOne:        "one certificate in an array, where RFC 9360 has a bare byte string",
 	OddProtectedCerts:    "certificates in the protected header, where no registrar can take them out",
 	OddX5U:               "names a certificate by URI, which is never fetched",
+	OddStaleName:         "top-level member of an early draft of brski-prm",
+	OddNonceText:         "nonce is unpadded or in the base64url alphabet; it is compared as text",
+	OddNonceHex:          "nonce looks like hexadecimal digits; it is read as base64 and compared as text",
+	OddIssuerForm:        "idevid-issuer lacks the OCTET STRING header that RFC 8366bis asks for",
+	OddUnknownLeaves:     "holds leaves this program does not know",
+	OddNonceAndExpiry:    "has both nonce and expires-on, which RFC 8366 excludes",
+	OddNeverExpires:      "has neither nonce nor expires-on: valid for ever",
+	OddNoCreatedOn:       "has no created-on, which RFC 8366 demands",
+	OddNoAssertion:       "has no assertion: it counts as logged",
 }
 
 // Oddity is something unusual that is no reason to refuse an envelope.
