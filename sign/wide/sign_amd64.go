@@ -62,7 +62,9 @@ func (w *signScratch) sign(s *Signer, sigs []byte, digests [][]byte, random io.R
 		w.digests[i] = [32]byte(d)
 	}
 	if random == nil {
-		s.nonces.Derive(w.k[:n], w.digests[:n])
+		if err := s.nonces.Derive(w.k[:n], w.digests[:n]); err != nil {
+			return err
+		}
 	} else if err := hedgedNonces(w.k[:n], &s.d, w.digests[:n], random); err != nil {
 		return err
 	}
