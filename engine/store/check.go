@@ -66,7 +66,7 @@ func (c *checker) damaged(err error) {
 }
 
 func (c *checker) damage(part string, number uint64, err error) {
-	c.damaged(&DamageError{Run: c.r.rec.Name, Part: part, Number: number, Err: err})
+	c.damaged(&DamageError{Run: c.r.name, Part: part, Number: number, Err: err})
 }
 
 func (c *checker) run(r *Run) error {

@@ -93,7 +93,7 @@ func (a *Appender) syncNow() error {
 		return nil
 	}
 	if err := a.s.sync(); err != nil {
-		return fmt.Errorf("run %s: fsync: %w", a.run.rec.Name, err)
+		return fmt.Errorf("run %s: fsync: %w", a.run.name, err)
 	}
 	a.mu.Lock()
 	if to.pages > a.durable.pages { // another goroutine may have synced more

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -21,11 +22,20 @@ func (s *Store) DeleteRun(name string) error {
 	if err != nil {
 		return err
 	}
+	if err := s.markAndDrop(r); err != nil {
+		return err
+	}
+	return s.reclaim()
+}
+
+// markAndDrop marks the run, durably, and removes it.
+func (s *Store) markAndDrop(r *Run) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	name := r.name
 	for _, other := range s.runs {
 		if other.activeAppender() != nil {
-			return fmt.Errorf("run %s cannot be deleted while run %s is appended to", name, other.rec.Name)
+			return fmt.Errorf("run %s cannot be deleted while run %s is appended to", name, other.name)
 		}
 	}
 	r.mu.Lock()
@@ -37,7 +47,7 @@ func (s *Store) DeleteRun(name string) error {
 	if err := s.room(0, 0); err != nil {
 		return err
 	}
-	err = s.db.Update(func(txn *badger.Txn) error { return putRun(txn, &rec) })
+	err := s.db.Update(func(txn *badger.Txn) error { return putRun(txn, &rec) })
 	if err == nil {
 		err = s.sync()
 	}
@@ -46,10 +56,7 @@ func (s *Store) DeleteRun(name string) error {
 	}
 	r.rec = rec
 	delete(s.runs, name)
-	if err := s.drop(&rec); err != nil {
-		return err
-	}
-	return s.reclaim()
+	return s.drop(&rec)
 }
 
 // drop removes the data of a run marked as being deleted, then its record.
@@ -68,16 +75,30 @@ func (s *Store) drop(rec *runRecord) error {
 }
 
 // reclaim rewrites value log files that are mostly unused.
+//
+// Badger stops reading a file at the first damaged entry and would take what
+// follows for unused, so nothing is rewritten unless all that is left is sound.
+// And it deletes a file without syncing what it copied out of it, unless an
+// iterator is open: so one is, until the copies are durable.
 func (s *Store) reclaim() error {
-	for {
-		err := s.db.RunValueLogGC(0.5)
-		if errors.Is(err, badger.ErrNoRewrite) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("store %s: reclaim space: %w", s.dir, err)
+	checked, err := s.Check(context.Background(), func(error) {})
+	if err != nil || checked.Damaged > 0 {
+		return err
+	}
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: runPrefix()})
+	defer it.Close()
+	for err == nil {
+		// At most half of a file is copied.
+		if err = s.room(valueLogSize/2, 0); err == nil {
+			err = s.db.RunValueLogGC(0.5)
 		}
 	}
+	if errors.Is(err, badger.ErrNoRewrite) {
+		return s.sync()
+	}
+	return errors.Join(fmt.Errorf("store %s: reclaim space: %w", s.dir, err), s.sync())
 }
 
 // resumeDeletes completes what DeleteRun began before a crash.

@@ -127,4 +127,7 @@ func (e *OrderError) Error() string {
 	return fmt.Sprintf("store: page begins at voucher %d, the run continues at %d", e.Got, e.Want)
 }
 
-var errMissing = errors.New("it is missing")
+var (
+	errMissing    = errors.New("it is missing")
+	errUnreadable = errors.New("its bytes were altered on disk or are cut off (the record's checksum fails)")
+)

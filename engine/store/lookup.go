@@ -119,7 +119,7 @@ func (r *Run) voucher(c *cursor, position uint64) (Hit, error) {
 	}
 	v := &c.view
 	if index >= v.Count() || v.First()+uint64(index) != position {
-		return Hit{}, &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(number), Err: fmt.Errorf("it does not hold voucher %d", position)}
+		return Hit{}, &DamageError{Run: r.name, Part: "page", Number: uint64(number), Err: fmt.Errorf("it does not hold voucher %d", position)}
 	}
 	return Hit{
 		Run: r, Position: position, Page: number, Index: index,
@@ -154,7 +154,7 @@ func (r *Run) place(position uint64) (number uint32, index int, err error) {
 }
 
 func (r *Run) noSuch(position uint64) error {
-	return fmt.Errorf("run %s has no voucher at position %d", r.rec.Name, position)
+	return fmt.Errorf("run %s has no voucher at position %d", r.name, position)
 }
 
 func (a *Appender) place(position uint64) (number uint32, index int, err error) {
@@ -239,7 +239,7 @@ func (r *Run) searchSegment(number uint32, h *segmentHead, key uint64) ([]uint64
 			err = fmt.Errorf("chunk %d does not begin as its head says", c)
 		}
 		if err != nil {
-			return nil, &DamageError{Run: r.rec.Name, Part: "index segment", Number: uint64(number), Err: err}
+			return nil, &DamageError{Run: r.name, Part: "index segment", Number: uint64(number), Err: err}
 		}
 		i, _ := slices.BinarySearch(entries, low)
 		for ; i < len(entries) && entries[i]&^positionMask == low; i++ {
@@ -287,7 +287,7 @@ func (r *Run) loadTail(heads []*segmentHead) (*tail, error) {
 			err = errors.New("it does not continue the page before")
 		}
 		if err != nil {
-			return nil, &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(number), Err: err}
+			return nil, &DamageError{Run: r.name, Part: "page", Number: uint64(number), Err: err}
 		}
 		v.Range(&rng)
 		if err := t.tree.Merge(&rng, nil); err != nil {

@@ -58,7 +58,7 @@ func (r *Run) subtreeRoots() ([]merkle.Hash, error) {
 	var roots []merkle.Hash
 	for i, h := range heads {
 		if len(h.Subtrees) > 0 && h.FirstSubtree != uint64(len(roots)) {
-			return nil, &DamageError{Run: r.rec.Name, Part: "index segment", Number: uint64(i), Err: fmt.Errorf("its subtrees begin at %d, not %d", h.FirstSubtree, len(roots))}
+			return nil, &DamageError{Run: r.name, Part: "index segment", Number: uint64(i), Err: fmt.Errorf("its subtrees begin at %d, not %d", h.FirstSubtree, len(roots))}
 		}
 		for at := 0; at < len(h.Subtrees); at += len(merkle.Hash{}) {
 			roots = append(roots, merkle.Hash(h.Subtrees[at:]))
@@ -86,7 +86,7 @@ func (p *prover) node(level uint8, index uint64) (merkle.Hash, error) {
 	if level >= SubtreeLevel {
 		begin, end = begin>>SubtreeLevel, end>>SubtreeLevel
 		if end > uint64(len(p.subtrees)) {
-			return merkle.Hash{}, fmt.Errorf("run %s: the index has %d subtrees, %d are needed", p.run.rec.Name, len(p.subtrees), end)
+			return merkle.Hash{}, fmt.Errorf("run %s: the index has %d subtrees, %d are needed", p.run.name, len(p.subtrees), end)
 		}
 		var t merkle.Range
 		t.Reset(begin)
@@ -123,7 +123,7 @@ func (p *prover) extend(t *merkle.Range, end uint64) error {
 	p.view.Range(&p.rng)
 	part, ok := p.rng.Slice(t.End, min(end, p.rng.End))
 	if !ok {
-		return &DamageError{Run: p.run.rec.Name, Part: "page", Number: uint64(number), Err: fmt.Errorf("its Merkle nodes do not divide at voucher %d", t.End)}
+		return &DamageError{Run: p.run.name, Part: "page", Number: uint64(number), Err: fmt.Errorf("its Merkle nodes do not divide at voucher %d", t.End)}
 	}
 	return t.Merge(&part, nil)
 }

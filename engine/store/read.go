@@ -24,7 +24,7 @@ func (r *Run) Page(number uint32, dst []byte) ([]byte, error) {
 	}
 	b, err := r.s.get(pageKey(r.id, number), dst)
 	if err != nil {
-		return dst, &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(number), Err: err}
+		return dst, &DamageError{Run: r.name, Part: "page", Number: uint64(number), Err: err}
 	}
 	return b, nil
 }
@@ -73,7 +73,7 @@ func (r *Run) Pages(first uint32) iter.Seq2[*page.View, error] {
 		for n := first; n < count; n++ {
 			buf, err = r.readPage(n, buf[:0], &v)
 			if err == nil && known && v.First() != next {
-				err = &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(n), Err: fmt.Errorf("it begins at voucher %d, not %d", v.First(), next)}
+				err = &DamageError{Run: r.name, Part: "page", Number: uint64(n), Err: fmt.Errorf("it begins at voucher %d, not %d", v.First(), next)}
 			}
 			known = err == nil
 			if err != nil {
@@ -98,7 +98,7 @@ func (r *Run) readPage(n uint32, buf []byte, v *page.View) ([]byte, error) {
 	buf, err := r.Page(n, buf)
 	if err == nil {
 		if err = v.Parse(buf); err != nil {
-			err = &DamageError{Run: r.rec.Name, Part: "page", Number: uint64(n), Err: err}
+			err = &DamageError{Run: r.name, Part: "page", Number: uint64(n), Err: err}
 		}
 	}
 	return buf, err
@@ -123,13 +123,13 @@ func (r *Run) loadSegments() ([]*segmentHead, error) {
 		}
 		h := new(segmentHead)
 		if err == nil {
-			err = decodeRecord(fmt.Sprintf("index segment %d of run %s", len(heads), r.rec.Name), b, h)
+			err = decodeRecord(fmt.Sprintf("index segment %d of run %s", len(heads), r.name), b, h)
 		}
 		if err == nil {
 			err = h.check(pages, vouchers)
 		}
 		if err != nil {
-			return nil, &DamageError{Run: r.rec.Name, Part: "index segment", Number: uint64(len(heads)), Err: err}
+			return nil, &DamageError{Run: r.name, Part: "index segment", Number: uint64(len(heads)), Err: err}
 		}
 		pages, vouchers = pages+h.Pages, vouchers+uint64(h.Vouchers)
 		heads = append(heads, h)

@@ -27,20 +27,25 @@ func (r *Run) Appender() (*Appender, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.s.mu.Lock() // a run is not deleted meanwhile
+	defer r.s.mu.Unlock()
+	if r.s.closed {
+		return nil, ErrClosed
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.rec.State != Unfinished {
-		return nil, &RunStateError{r.rec.Name, r.rec.State, "append to"}
+		return nil, &RunStateError{r.name, r.rec.State, "append to"}
 	}
 	if r.appender != nil {
-		return nil, fmt.Errorf("run %s is being appended to", r.rec.Name)
+		return nil, fmt.Errorf("run %s is being appended to", r.name)
 	}
 	a, err := r.newAppender(segments)
 	if err != nil {
 		return nil, err
 	}
 	r.appender, r.tail = a, nil
-	r.s.holder.note(r.rec.Name)
+	r.s.holder.note(r.name)
 	return a, nil
 }
 
@@ -122,7 +127,7 @@ func (a *Appender) takeIn(p progress) error {
 		}
 	}
 	if a.vouchers != p.Vouchers {
-		return &DamageError{Run: a.run.rec.Name, Part: "progress", Err: fmt.Errorf("it counts %d vouchers, the pages hold %d", p.Vouchers, a.vouchers)}
+		return &DamageError{Run: a.run.name, Part: "progress", Err: fmt.Errorf("it counts %d vouchers, the pages hold %d", p.Vouchers, a.vouchers)}
 	}
 	return nil
 }
@@ -131,7 +136,7 @@ func (a *Appender) takeIn(p progress) error {
 // durable.
 func (a *Appender) dropBroken(p progress, cause error) error {
 	if a.pages < p.Durable || errors.As(cause, new(*page.VersionError)) {
-		return &DamageError{Run: a.run.rec.Name, Part: "page", Number: uint64(a.pages), Err: cause}
+		return &DamageError{Run: a.run.name, Part: "page", Number: uint64(a.pages), Err: cause}
 	}
 	// The new progress comes first: pages behind it do not count any more.
 	kept := progress{Pages: a.pages, Vouchers: a.vouchers, Durable: p.Durable}

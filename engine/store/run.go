@@ -43,6 +43,8 @@ type RunInfo struct {
 type Run struct {
 	s        *Store
 	id       uint32
+	name     string
+	header   []byte
 	k0, k1   uint64 // of the index hash
 	mu       sync.Mutex
 	rec      runRecord
@@ -130,7 +132,7 @@ func putRun(txn *badger.Txn, rec *runRecord) error {
 
 func newRun(s *Store, rec runRecord) *Run {
 	return &Run{
-		s: s, id: rec.ID, rec: rec,
+		s: s, id: rec.ID, name: rec.Name, header: rec.Header, rec: rec,
 		k0: binary.LittleEndian.Uint64(rec.IndexKey[:8]),
 		k1: binary.LittleEndian.Uint64(rec.IndexKey[8:]),
 	}
@@ -231,7 +233,7 @@ func (r *Run) Info() (RunInfo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	info := RunInfo{
-		ID: r.id, Name: r.rec.Name, State: r.rec.State, Created: r.rec.created(),
+		ID: r.id, Name: r.name, State: r.rec.State, Created: r.rec.created(),
 		Pages: r.rec.Pages, Vouchers: r.rec.Vouchers, HeaderDigest: r.rec.Digest,
 	}
 	if info.State == Unfinished {
@@ -245,10 +247,10 @@ func (r *Run) Info() (RunInfo, error) {
 }
 
 // Name returns the run's name.
-func (r *Run) Name() string { return r.rec.Name }
+func (r *Run) Name() string { return r.name }
 
 // Header returns the header given to CreateRun; it must not be changed.
-func (r *Run) Header() []byte { return r.rec.Header }
+func (r *Run) Header() []byte { return r.header }
 
 // Final returns the final record of a complete run; it must not be changed.
 func (r *Run) Final() []byte {
@@ -269,10 +271,10 @@ func (r *Run) progress() (progress, error) {
 		return p, nil
 	}
 	if err == nil {
-		err = decodeRecord("progress of run "+r.rec.Name, b, &p)
+		err = decodeRecord("progress of run "+r.name, b, &p)
 	}
 	if err != nil {
-		return p, &DamageError{Run: r.rec.Name, Part: "progress", Err: err}
+		return p, &DamageError{Run: r.name, Part: "progress", Err: err}
 	}
 	return p, nil
 }
@@ -292,7 +294,7 @@ func (r *Run) PutVariant(id uint32, data []byte) error {
 		}
 		return item.Value(func(v []byte) error {
 			if len(v) == 0 || !bytes.Equal(v[1:], data) {
-				return fmt.Errorf("run %s: variant %d is in the store with other content", r.rec.Name, id)
+				return fmt.Errorf("run %s: variant %d is in the store with other content", r.name, id)
 			}
 			return nil
 		})
@@ -306,7 +308,7 @@ func (r *Run) Variant(id uint32) ([]byte, error) {
 		err = errors.New("it has another format version")
 	}
 	if err != nil {
-		return nil, &DamageError{Run: r.rec.Name, Part: "variant", Number: uint64(id), Err: err}
+		return nil, &DamageError{Run: r.name, Part: "variant", Number: uint64(id), Err: err}
 	}
 	return b[1:], nil
 }

@@ -140,6 +140,9 @@ func (s *Store) open() error {
 		if err := writeFormat(s.dir); err != nil {
 			return err
 		}
+		if err := shieldValueLog(s.dir); err != nil {
+			return fmt.Errorf("store %s: %w", s.dir, err)
+		}
 	}
 	s.db, err = badger.Open(badgerOptions(s.dir, readOnly))
 	switch {
@@ -220,8 +223,10 @@ func (s *Store) update(size int, write func(txn *badger.Txn) error) error {
 	return nil
 }
 
-// get appends the value of key to dst.
+// get appends the value of key to dst. Badger checks the CRC-32C of a record in
+// the value log.
 func (s *Store) get(key, dst []byte) ([]byte, error) {
+	before := len(dst)
 	err := s.db.View(func(txn *badger.Txn) error {
 		item, err := txn.Get(key)
 		if err != nil {
@@ -234,6 +239,9 @@ func (s *Store) get(key, dst []byte) ([]byte, error) {
 	})
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return dst, errMissing
+	}
+	if err == nil && len(dst) == before {
+		err = errUnreadable // no record is empty: this is how Badger says it
 	}
 	return dst, err
 }
