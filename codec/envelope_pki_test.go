@@ -82,8 +82,13 @@ func testChain(t testing.TB, key crypto.Signer) ([][]byte, *x509.CertPool) {
 		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2060, 1, 1, 0, 0, 0, 0, time.UTC),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
+	serial := make([]byte, 8)
+	if _, err := rand.Read(serial); err != nil {
+		t.Fatal(err)
+	}
+	serial[0] |= 0x80 // so that DER needs a sign octet
 	leaf := &x509.Certificate{
-		SerialNumber: new(big.Int).SetBytes([]byte{0xc0, 1, 2, 3, 4, 5, 6, 7}), Subject: pkix.Name{CommonName: "Test MASA", Country: []string{"FI"}},
+		SerialNumber: new(big.Int).SetBytes(serial), Subject: pkix.Name{CommonName: "Test MASA", Country: []string{"FI"}},
 		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
 		SubjectKeyId: []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20},
 	}

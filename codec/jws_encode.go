@@ -38,8 +38,8 @@ func newJWSFrame(p *EnvelopeParams) (*jwsFrame, error) {
 	if len(p.Chain) == 0 {
 		return nil, fmt.Errorf("JWS names its signer by x5c: give the signing chain, signer first")
 	}
-	header := append([]byte(`{"alg":"`), p.Algorithm.JOSE...)
-	header = append(header, `","typ":"`+jwsType+`","x5c":[`...)
+	header := AppendJSONString([]byte(`{"alg":`), []byte(p.Algorithm.JOSE))
+	header = append(header, `,"typ":"`+jwsType+`","x5c":[`...)
 	for i, cert := range p.Chain {
 		if i > 0 {
 			header = append(header, ',')
