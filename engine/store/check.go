@@ -16,7 +16,8 @@ type Checked struct {
 	Runs     int
 	Pages    uint64
 	Vouchers uint64
-	Damaged  int // calls of report
+	Octets   uint64 // of the pages
+	Damaged  int    // calls of report
 }
 
 // Check reads the whole store and calls report for each thing that is not as
@@ -129,6 +130,7 @@ func (c *checker) pages(first, end uint32, voucher uint64) error {
 			c.whole = false
 		}
 		c.Vouchers += uint64(v.Count())
+		c.Octets += uint64(len(buf))
 		if !c.whole {
 			continue
 		}

@@ -90,8 +90,9 @@ func (s *Store) reclaim() error {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: runPrefix()})
 	defer it.Close()
 	for err == nil {
-		// At most half of a file is copied.
-		if err = s.room(valueLogSize/2, 0); err == nil {
+		// At most half of a file is copied, and no more than there is: the
+		// pages, and an eighth of that for indexes and headers.
+		if err = s.room(min(valueLogSize/2, checked.Octets+checked.Octets/8), 0); err == nil {
 			err = s.db.RunValueLogGC(0.5)
 		}
 	}

@@ -141,16 +141,12 @@ func (s *Store) open() error {
 			return err
 		}
 		if err := shieldValueLog(s.dir); err != nil {
-			return fmt.Errorf("store %s: %w", s.dir, err)
+			return s.openError(err)
 		}
 	}
 	s.db, err = badger.Open(badgerOptions(s.dir, readOnly))
-	switch {
-	case err == nil:
-	case notWritable(err):
-		return &PermissionError{s.dir, err}
-	default:
-		return fmt.Errorf("store %s cannot be opened: %w", s.dir, err)
+	if err != nil {
+		return s.openError(err)
 	}
 	if readOnly {
 		return nil
@@ -163,6 +159,13 @@ func (s *Store) open() error {
 		return errors.Join(err, s.db.Close())
 	}
 	return nil
+}
+
+func (s *Store) openError(err error) error {
+	if notWritable(err) {
+		return &PermissionError{s.dir, err}
+	}
+	return fmt.Errorf("store %s cannot be opened: %w", s.dir, err)
 }
 
 // Recovered reports whether the store had not been closed cleanly and was
