@@ -107,7 +107,7 @@ func parseYAML(text []byte) (body ast.Node, err error) {
 			body, err = nil, &Error{Kind: ErrSyntax, Detail: fmt.Sprint("the YAML is not understood: ", cause)}
 		}
 	}()
-	file, err := parser.ParseBytes(text, 0)
+	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxError(err)
 	}
