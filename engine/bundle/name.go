@@ -15,8 +15,8 @@ const (
 )
 
 // AppendName appends the file name of a voucher: its serial number, then ~ and
-// the issuer's key identifier in hex where keyID is not nil (two issuers share
-// the serial), then the format's extension.
+// the issuer's key identifier in hex where keyID is not empty (two issuers
+// share the serial), then the format's extension.
 //
 // Octets of the serial outside [A-Za-z0-9._-] are written %XX, as are a dot or
 // a hyphen at the start (hidden files, options) and the first letter of a name
@@ -36,13 +36,13 @@ func AppendName(dst, serial, keyID []byte, format codec.Format) []byte {
 	}
 	ext := format.Extension()
 	suffix := 0
-	if keyID != nil {
+	if len(keyID) > 0 {
 		suffix = 1 + hex.EncodedLen(len(keyID))
 	}
 	if len(dst)-start+suffix+len(ext) > maxNameBytes {
 		return append(cutName(dst, start, serial, keyID), ext...)
 	}
-	if keyID != nil {
+	if len(keyID) > 0 {
 		dst = hex.AppendEncode(append(dst, '~'), keyID)
 	}
 	return append(dst, ext...)
@@ -98,7 +98,7 @@ func ParseName(name string) (serial, keyID []byte, format codec.Format, ok bool)
 	stem, id, shared := strings.Cut(name, "~")
 	if shared {
 		var err error
-		if keyID, err = hex.DecodeString(id); err != nil {
+		if keyID, err = hex.DecodeString(id); err != nil || len(keyID) == 0 {
 			return nil, nil, format, false
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // tarSource reads the members of a tar file.
 type tarSource struct {
 	r     *Reader
+	raw   *bufio.Reader
 	in    *tar.Reader
 	first *tar.Header // read already, to look for the manifest
 	buf   []byte
@@ -21,7 +22,7 @@ type tarSource struct {
 
 // beginTar reads the manifest, when the first member is one.
 func (r *Reader) beginTar(in *bufio.Reader) error {
-	s := &tarSource{r: r, in: tar.NewReader(in)}
+	s := &tarSource{r: r, raw: in, in: tar.NewReader(in)}
 	r.src = s
 	h, err := s.header()
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *tarSource) header() (*tar.Header, error) {
 	for {
 		h, err := s.in.Next()
 		if err == io.EOF {
-			return nil, io.EOF
+			return nil, s.checkEnd()
 		}
 		if err != nil {
 			return nil, &Error{Name: s.r.name, Kind: ErrSyntax, Err: err, Remedy: "the file is damaged or cut short: copy it again"}
@@ -63,6 +64,27 @@ func (s *tarSource) header() (*tar.Header, error) {
 				Remedy: "a bundle has files only: pack it again without links"}
 		}
 	}
+}
+
+// maxPadding bounds the zeros behind the end of a tar file.
+const maxPadding = 1 << 20
+
+// checkEnd reads what is behind the archive's end: padding of zeros, and the
+// check sum of the compression, which is not looked at before. It returns
+// io.EOF where all is well.
+func (s *tarSource) checkEnd() error {
+	for range maxPadding {
+		c, err := s.raw.ReadByte()
+		switch {
+		case err == io.EOF:
+			return io.EOF
+		case err != nil:
+			return &Error{Name: s.r.name, Kind: ErrSyntax, Err: err, Remedy: "the file is damaged or cut short: copy it again"}
+		case c != 0:
+			return fail(s.r.name, "", ErrSyntax, "there is something behind the end of the archive")
+		}
+	}
+	return fail(s.r.name, "", ErrTooLarge, "over %d octets of padding behind the end of the archive", maxPadding)
 }
 
 // safePath reports whether a member's name stays below where it is unpacked,
