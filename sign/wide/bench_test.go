@@ -30,3 +30,33 @@ func BenchmarkSign(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkVerifySig(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		keys int
+	}{{"distinct", 1000}, {"one", 1}} {
+		for _, n := range []int{1, 2, 16, 64, 256} {
+			s := newSample(b, n, c.keys)
+			ok := make([]bool, n)
+			b.Run(fmt.Sprintf("alg=es256/keys=%s/impl=wide/batch=%d", c.name, n), func(b *testing.B) {
+				for range tableAfter {
+					Verify(s.keys, s.digests, s.sigs, ok)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					Verify(s.keys, s.digests, s.sigs, ok)
+				}
+				reportRate(b, n)
+			})
+			b.Run(fmt.Sprintf("alg=es256/keys=%s/impl=std/batch=%d", c.name, n), func(b *testing.B) {
+				for b.Loop() {
+					for i, k := range s.keys {
+						ok[i] = k.verifyOne(s.digests[i], s.sigs[i])
+					}
+				}
+				reportRate(b, n)
+			})
+		}
+	}
+}

@@ -28,3 +28,18 @@ func oddMultiples(w *[2]work, tab *multiple, n int)
 
 //go:noescape
 func affineMultiples(w *[2]work, tab *multiple, n int)
+
+//go:noescape
+func loadInverses(w *[2]work, it *[2]item, sigs *[16][64]byte)
+
+//go:noescape
+func splitScalars(w *[2]work, it *[2]item, digests *[16][32]byte, sigs *[16][64]byte)
+
+//go:noescape
+func multiplyDistinct(w *[2]work, keys *multiple, tab *byte)
+
+//go:noescape
+func multiplyKey(w *[2]work, gtab, ktab *byte)
+
+//go:noescape
+func checkPoints(w *[2]work, it *[2]item, sigs *[16][64]byte)

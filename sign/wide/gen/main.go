@@ -66,6 +66,12 @@ func generate() (assembly, declarations []byte, err error) {
 	f.finishSign()
 	f.oddMultiples()
 	f.affineMultiples()
+	f.pointSubs()
+	f.loadInverses()
+	f.splitScalars()
+	f.multiplyDistinct()
+	f.multiplyKey()
+	f.checkPoints()
 	declarations, err = goTypes(tags)
 	return f.Bytes(), declarations, err
 }
