@@ -165,6 +165,24 @@ func TestTheSameRunGivesTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestLinesReadTheSameHoweverTheyAreWritten(t *testing.T) {
+	own := `{"serial-number":"ü-1","idevid-issuer":"BAYwBIACq80=","format":"jws","voucher":"eyJ9"}`
+	for _, line := range []string{
+		own, own + "\r\n", " " + own,
+		`{ "voucher": "eyJ9", "format": "jws", "idevid-issuer": "BAYwBIACq80=", "serial-number": "ü-1" }`,
+		`{"serial-number":"\u00fc-1","idevid-issuer":"BAYwBIACq80=","format":"jws","voucher":"eyJ9"}`,
+	} {
+		r, err := bundle.NewReader(strings.NewReader(line), "test", bundle.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := read(r)
+		if err != nil || len(all) != 1 || string(all[0].Serial) != "ü-1" || len(all[0].Issuer) != 8 || all[0].Format != codec.FormatJWS || string(all[0].Voucher) != `{"}` {
+			t.Errorf("%s: %+v, %v", line, all, err)
+		}
+	}
+}
+
 func TestNamesAreSafeAndUniqueAndReadBack(t *testing.T) {
 	for serial, want := range map[string]string{
 		"JADA123456789": "JADA123456789.vcj", "a b": "a%20b.vcj", "ü": "%C3%BC.vcj", ".": "%2E.vcj", "..": "%2E..vcj", ".ssh": "%2Essh.vcj",

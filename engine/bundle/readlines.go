@@ -55,8 +55,11 @@ func kindOr(err, kind error) error {
 	return kind
 }
 
-// parse reads the members of one object.
+// parse reads the members of one object, in whatever way it is written.
 func (s *ndjsonSource) parse(line []byte, e *Entry) error {
+	if s.parseOwn(line, e) {
+		return nil
+	}
 	if !utf8.Valid(line) { // encoding/json would mend it, and the serial number with it
 		return errors.New("it is not UTF-8")
 	}
@@ -112,6 +115,67 @@ func (s *ndjsonSource) parse(line []byte, e *Entry) error {
 	}
 	e.Voucher = s.buf[voucher.begin:voucher.end:voucher.end]
 	return nil
+}
+
+// parseOwn reads a line exactly as a Writer writes it, whose serial number
+// needs no escapes, at a fraction of the cost. Whatever else it meets is for parse
+// to judge.
+func (s *ndjsonSource) parseOwn(line []byte, e *Entry) bool {
+	if !utf8.Valid(line) {
+		return false
+	}
+	serial, rest, ok := quoted(line, `{"`+memberSerial+`":"`)
+	if !ok {
+		return false
+	}
+	issuer, next, hasIssuer := quoted(rest, `,"`+memberIssuer+`":"`)
+	if hasIssuer {
+		rest = next
+	}
+	format, rest, ok := quoted(rest, `,"`+memberFormat+`":"`)
+	if !ok {
+		return false
+	}
+	voucher, rest, ok := quoted(rest, `,"`+memberVoucher+`":"`)
+	if !ok || string(rest) != "}" {
+		return false
+	}
+	f, err := codec.ParseFormat(string(format))
+	if err != nil {
+		return false
+	}
+	own := base64.StdEncoding.Strict()
+	if s.buf, err = own.AppendDecode(s.buf[:0], issuer); err != nil {
+		return false
+	}
+	n := len(s.buf)
+	if s.buf, err = own.AppendDecode(s.buf, voucher); err != nil {
+		return false
+	}
+	e.Serial, e.Format, e.Voucher = serial, f, s.buf[n:len(s.buf):len(s.buf)]
+	if hasIssuer {
+		e.Issuer = s.buf[:n:n]
+	}
+	return true
+}
+
+// quoted returns what stands between prefix and the next quotation mark, where
+// nothing in it is escaped or would have to be.
+func quoted(line []byte, prefix string) (value, rest []byte, ok bool) {
+	rest, ok = bytes.CutPrefix(line, []byte(prefix))
+	if !ok {
+		return nil, nil, false
+	}
+	end := bytes.IndexByte(rest, '"')
+	if end < 0 {
+		return nil, nil, false
+	}
+	for _, c := range rest[:end] {
+		if c == '\\' || c < 0x20 {
+			return nil, nil, false
+		}
+	}
+	return rest[:end:end], rest[end+1:], true
 }
 
 // span is a part of a buffer that still grows.
