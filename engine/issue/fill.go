@@ -104,19 +104,11 @@ func (f *filler) next(ctx context.Context, turn engine.Turn, b *batch) error {
 				return err
 			}
 		}
-		err := f.devices.Read(&f.row)
-		var bad *list.RowError
-		switch {
-		case errors.As(err, &bad):
-			f.read++
-			if err := f.reject(bad); err != nil {
+		if err := f.devices.Read(&f.row); err != nil {
+			if err = f.unreadable(err); err != nil {
 				return err
 			}
 			continue
-		case errors.Is(err, io.EOF):
-			return f.ended()
-		case err != nil:
-			return err
 		}
 		f.read++
 		take, err := f.accept(turn, b)
@@ -127,6 +119,20 @@ func (f *filler) next(ctx context.Context, turn engine.Turn, b *batch) error {
 			return nil
 		}
 	}
+}
+
+// unreadable judges what the list gave instead of a row: nil means to go on
+// with the next one.
+func (f *filler) unreadable(err error) error {
+	var bad *list.RowError
+	switch {
+	case errors.As(err, &bad):
+		f.read++
+		return f.reject(bad)
+	case errors.Is(err, io.EOF):
+		return f.ended()
+	}
+	return err
 }
 
 // ended makes sure that the list did not end before the run's durable part.
