@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
+	"slices"
 
 	"github.com/vouchmill/vouchmill/engine/merkle"
 )
@@ -36,7 +37,7 @@ func (b *Builder) Reset(dst []byte, first uint64, signatureSize int) error {
 	if signatureSize < 1 || signatureSize > MaxSignatureSize {
 		return fmt.Errorf("page: signature size %d is outside 1..%d octets", signatureSize, MaxSignatureSize)
 	}
-	b.buf = append(dst[:0], make([]byte, headerSize)...)
+	b.buf = extend(dst[:0], headerSize)
 	b.first, b.signatureSize = first, signatureSize
 	b.n, b.serialBytes, b.variantBytes, b.lineBytes = 0, 0, 0, 0
 	b.mixed, b.scattered, b.laidOut = false, false, false
@@ -158,7 +159,7 @@ func (b *Builder) layOut() {
 			b.buf = binary.AppendUvarint(b.buf, lineDelta(b.lines[i-1], b.lines[i]))
 		}
 	}
-	b.buf = append(b.buf, make([]byte, b.n*b.signatureSize)...)
+	b.buf = extend(b.buf, b.n*b.signatureSize)
 	b.laidOut = true
 }
 
@@ -182,6 +183,14 @@ func (b *Builder) Finish(nodes []merkle.Hash) ([]byte, error) {
 
 // Memory returns the builder's buffer, to be given to the next Reset.
 func (b *Builder) Memory() []byte { return b.buf }
+
+// extend appends n zero octets.
+func extend(b []byte, n int) []byte {
+	b = slices.Grow(b, n)
+	tail := b[len(b) : len(b)+n]
+	clear(tail)
+	return b[:len(b)+n]
+}
 
 // lineDelta is the zigzag form of how far line is from the one after previous.
 func lineDelta(previous, line uint64) uint64 {

@@ -183,18 +183,17 @@ func (c *checker) segment(number uint32, h *segmentHead) {
 func (c *checker) chunks(number uint32, h *segmentHead) {
 	slices.Sort(c.entries)
 	rest := c.entries
-	var entries []uint64
+	var cur cursor
 	for i := range h.Fences {
-		b, err := c.r.s.get(chunkKey(c.r.id, number, i), nil)
-		if err == nil {
-			entries, err = decodeChunk(b, entries[:0])
-		}
+		entries, err := cur.chunk(c.r, number, i)
 		if err == nil && c.whole {
-			n := min(len(entries), len(rest))
-			if !slices.Equal(entries, rest[:n]) {
-				err = errors.New("it is not the index of its pages")
+			for k := range entries.len() {
+				if k >= len(rest) || entries.at(k) != rest[k] {
+					err = errors.New("it is not the index of its pages")
+					break
+				}
 			}
-			rest = rest[n:]
+			rest = rest[min(entries.len(), len(rest)):]
 		}
 		if err != nil {
 			c.damage("index segment", uint64(number), fmt.Errorf("chunk %d: %w", i, err))

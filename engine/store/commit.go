@@ -35,7 +35,7 @@ func (a *Appender) commitGroups() {
 			a.wakeSyncer()
 		}
 		// Bounds what a slow disk can leave dirty in memory.
-		_ = a.await(func() bool { return a.committed.octets-a.durable.octets < 4*a.s.opt.SyncBytes })
+		_ = a.await(func() bool { return a.committed.octets-a.durable.octets < 2*a.s.opt.SyncBytes })
 	}
 }
 

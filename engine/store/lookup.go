@@ -38,7 +38,7 @@ func (r *Run) Lookup(serial []byte) iter.Seq2[Hit, error] {
 			return
 		}
 		for i, h := range heads {
-			positions, err := r.searchSegment(uint32(i), h, key)
+			positions, err := r.searchSegment(&c, uint32(i), h, key)
 			if err != nil {
 				if !yield(Hit{}, err) {
 					return
@@ -99,11 +99,12 @@ func (r *Run) Voucher(position uint64) (Hit, error) {
 	return r.voucher(&c, position)
 }
 
-// cursor keeps the page that was read last.
+// cursor keeps the page that was read last, and memory for index chunks.
 type cursor struct {
-	view   page.View
-	buf    []byte
-	number uint32
+	view    page.View
+	buf     []byte
+	number  uint32
+	entries []byte
 }
 
 func (r *Run) voucher(c *cursor, position uint64) (Hit, error) {
@@ -224,29 +225,34 @@ func (a *Appender) find(key uint64) (positions []uint64, from uint64) {
 // searchSegment returns the positions in a segment on disk whose keys may
 // equal key. Entries are sorted, chunks have fences: one chunk is read, more
 // only while they begin with the same key.
-func (r *Run) searchSegment(number uint32, h *segmentHead, key uint64) ([]uint64, error) {
+func (r *Run) searchSegment(c *cursor, number uint32, h *segmentHead, key uint64) ([]uint64, error) {
 	low := key &^ positionMask
+	var positions []uint64
 	// The last chunk that begins below the key may end with it.
-	c := max(0, sort.Search(len(h.Fences), func(i int) bool { return h.Fences[i] >= low })-1)
-	var positions, entries []uint64
-	var buf []byte
-	for ; c < len(h.Fences) && h.Fences[c]&^positionMask <= low; c++ {
-		var err error
-		if buf, err = r.s.get(chunkKey(r.id, number, c), buf[:0]); err == nil {
-			entries, err = decodeChunk(buf, entries[:0])
-		}
-		if err == nil && entries[0] != h.Fences[c] {
-			err = fmt.Errorf("chunk %d does not begin as its head says", c)
+	n := max(0, sort.Search(len(h.Fences), func(i int) bool { return h.Fences[i] >= low })-1)
+	for ; n < len(h.Fences) && h.Fences[n]&^positionMask <= low; n++ {
+		entries, err := c.chunk(r, number, n)
+		if err == nil && entries.at(0) != h.Fences[n] {
+			err = fmt.Errorf("chunk %d does not begin as its head says", n)
 		}
 		if err != nil {
 			return nil, &DamageError{Run: r.name, Part: "index segment", Number: uint64(number), Err: err}
 		}
-		i, _ := slices.BinarySearch(entries, low)
-		for ; i < len(entries) && entries[i]&^positionMask == low; i++ {
-			positions = append(positions, h.FirstVoucher+entries[i]&positionMask)
+		i := sort.Search(entries.len(), func(i int) bool { return entries.at(i) >= low })
+		for ; i < entries.len() && entries.at(i)&^positionMask == low; i++ {
+			positions = append(positions, h.FirstVoucher+entries.at(i)&positionMask)
 		}
 	}
 	return positions, nil
+}
+
+// chunk reads a chunk; it is valid until the next.
+func (c *cursor) chunk(r *Run, segment uint32, number int) (chunk, error) {
+	var err error
+	if c.entries, err = r.s.get(chunkKey(r.id, segment, number), c.entries[:0]); err != nil {
+		return nil, err
+	}
+	return parseChunk(c.entries)
 }
 
 // A tail is the index of the vouchers behind the durable segments of a run

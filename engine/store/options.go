@@ -18,7 +18,7 @@ type Options struct {
 	// CommitBytes of pages go into one transaction. Default 4 MiB, at most 32 MiB.
 	CommitBytes int
 	// SyncBytes of committed pages, or SyncInterval of time, are made durable
-	// by one fsync. Defaults 64 MiB and 500 ms. At four times SyncBytes not yet
+	// by one fsync. Defaults 64 MiB and 500 ms. At twice SyncBytes not yet
 	// durable the appender waits for the disk.
 	SyncBytes    int64
 	SyncInterval time.Duration

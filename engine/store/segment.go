@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -164,19 +165,23 @@ func encodeChunk(entries []uint64) []byte {
 	return b
 }
 
-// decodeChunk checks a chunk and appends its entries to dst.
-func decodeChunk(b []byte, dst []uint64) ([]uint64, error) {
+// A chunk is the entries of a stored chunk, big-endian.
+type chunk []byte
+
+// parseChunk checks the format and the size of a stored chunk.
+func parseChunk(b []byte) (chunk, error) {
 	if len(b) == 0 || b[0] != formatVersion {
-		return dst, fmt.Errorf("chunk has another format version")
+		return nil, errors.New("chunk has another format version")
 	}
 	if b = b[1:]; len(b) == 0 || len(b)%8 != 0 || len(b) > 8*chunkEntries {
-		return dst, fmt.Errorf("chunk has %d octets", len(b))
+		return nil, fmt.Errorf("chunk has %d octets", len(b))
 	}
-	for ; len(b) > 0; b = b[8:] {
-		dst = append(dst, binary.BigEndian.Uint64(b))
-	}
-	return dst, nil
+	return b, nil
 }
+
+func (c chunk) len() int { return len(c) / 8 }
+
+func (c chunk) at(i int) uint64 { return binary.BigEndian.Uint64(c[8*i:]) }
 
 // sortEntries sorts entries ascending; scratch is as long. Keys are hashes,
 // so three counting passes over the upper 33 bits leave almost nothing for the
