@@ -27,7 +27,7 @@ func findSigner(e *Envelope, s *EnvelopeSigner) (keyAlgorithm []byte) {
 			e.odd(OddBadCertificate)
 			continue
 		}
-		named := s.SubjectKeyID != nil && bytes.Equal(c.KeyID, s.SubjectKeyID) ||
+		named := s.SubjectKeyID != nil && hasKeyID(&c, s.SubjectKeyID) ||
 			s.IssuerDER != nil && bytes.Equal(c.Issuer, s.IssuerDER) && bytes.Equal(c.Serial, s.SerialDER)
 		if named {
 			s.CertIndex = i
@@ -35,6 +35,11 @@ func findSigner(e *Envelope, s *EnvelopeSigner) (keyAlgorithm []byte) {
 		}
 	}
 	return nil
+}
+
+func hasKeyID(c *der.Certificate, id []byte) bool {
+	own, err := c.KeyID()
+	return err == nil && bytes.Equal(own, id)
 }
 
 // selfIssued reports whether a certificate names itself as its issuer.

@@ -471,7 +471,7 @@ func signerOfBag(bag [][]byte, keyID []byte) int {
 		if err != nil {
 			continue
 		}
-		if keyID != nil && bytes.Equal(c.KeyID, keyID) {
+		if keyID != nil && hasKeyID(&c, keyID) {
 			return i
 		}
 		if issuedAnother(bag, i, c.Subject) {

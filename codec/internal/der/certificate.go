@@ -5,16 +5,17 @@ import "bytes"
 // Certificate holds the parts of an X.509 certificate (RFC 5280 §4.1) by which
 // an envelope names its signer and a curve is known. All are views into the
 // certificate: Issuer and Subject are whole Name elements, Serial is the value
-// of the INTEGER, KeyAlgorithm the value of the SPKI's AlgorithmIdentifier,
-// KeyID the octets of the subject key identifier, nil without that extension.
+// of the INTEGER, KeyAlgorithm the value of the SPKI's AlgorithmIdentifier.
 type Certificate struct {
-	Issuer, Subject, Serial, KeyAlgorithm, KeyID []byte
+	Issuer, Subject, Serial, KeyAlgorithm []byte
+
+	rest Cursor // what follows the SPKI
 }
 
 var subjectKeyIdentifier = []byte{0x55, 0x1d, 0x0e}
 
 // ParseCertificate finds the parts of the one certificate that cert holds. It
-// checks the structure as far as it reads, which is up to the extensions.
+// checks the structure as far as it reads, which is to the key.
 func ParseCertificate(cert []byte) (Certificate, error) {
 	var c Certificate
 	outer := Cursor{cert}
@@ -58,8 +59,8 @@ func ParseCertificate(cert []byte) (Certificate, error) {
 		return c, err
 	}
 	c.KeyAlgorithm = alg.Body
-	c.KeyID, err = findKeyID(tbs)
-	return c, err
+	c.rest = tbs
+	return c, nil
 }
 
 func sequence(c *Cursor) ([]byte, error) {
@@ -67,8 +68,10 @@ func sequence(c *Cursor) ([]byte, error) {
 	return e.Raw, err
 }
 
-// findKeyID looks for the subject key identifier in what follows the SPKI.
-func findKeyID(tbs Cursor) ([]byte, error) {
+// KeyID returns the octets of the subject key identifier, nil when there is no
+// such extension.
+func (c *Certificate) KeyID() ([]byte, error) {
+	tbs := c.rest
 	for !tbs.Empty() {
 		e, err := tbs.Any()
 		if err != nil {
