@@ -9,6 +9,7 @@ import (
 
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/list"
+	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/store"
 	"github.com/vouchmill/vouchmill/sign"
@@ -60,10 +61,9 @@ type Config struct {
 	Now    func() time.Time
 	Random func([]byte) error
 
-	// Begun, when not nil, is told the run's name before anything is signed.
-	Begun func(Begun)
-	// Counters, when not nil, are kept up to date while the run goes on.
-	Counters *Counters
+	// Begun, when not nil, is told the run's name before anything is signed. The
+	// reporter it returns, if any, is kept up to date while the run goes on.
+	Begun func(Begun) (*progress.Reporter, error)
 	// Meter, when not nil, collects where the pipeline's time goes.
 	Meter *engine.Meter
 }

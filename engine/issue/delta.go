@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vouchmill/vouchmill/engine/profile"
 	"github.com/vouchmill/vouchmill/engine/run"
 )
 
@@ -31,7 +32,7 @@ func newDelta(older *run.Reader, h *run.Header) (*delta, error) {
 	if before == "" {
 		before = DefaultRenewBefore
 	}
-	d, err := run.ParseDuration(before)
+	d, err := profile.ParseDuration(before)
 	if err != nil {
 		return nil, fmt.Errorf("renew-before: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/list"
+	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/seen"
 )
@@ -26,8 +27,9 @@ type filler struct {
 	replay   *replay     // nil once all that is durable was compared
 	delta    *delta      // nil unless an older run is completed
 
-	size     int    // octets of a signature
-	position uint64 // in the run, of the next row accepted
+	report   *progress.Reporter // may be nil
+	size     int                // octets of a signature
+	position uint64             // in the run, of the next row accepted
 
 	row     list.Record // the row last accepted
 	variant *variant
@@ -63,7 +65,6 @@ func (f *filler) fill(ctx context.Context, turn engine.Turn, b *batch) (more boo
 			case errors.Is(err, io.EOF) && b.builder.Len() == 0:
 				return false, engine.ErrNoBatch
 			case errors.Is(err, io.EOF):
-				f.publish()
 				return false, nil
 			case err != nil:
 				return false, err
@@ -74,7 +75,6 @@ func (f *filler) fill(ctx context.Context, turn engine.Turn, b *batch) (more boo
 			return false, err
 		}
 		if f.held = !added; f.held {
-			f.publish()
 			return true, nil
 		}
 		b.templates = append(b.templates, f.variant.template)
@@ -86,20 +86,12 @@ func (f *filler) fill(ctx context.Context, turn engine.Turn, b *batch) (more boo
 	}
 }
 
-func (f *filler) publish() {
-	if c := f.cfg.Counters; c != nil {
-		c.Read.Store(f.read)
-		c.Rejected.Store(f.rejected)
-	}
-}
-
 // next finds the next row that is to be signed: rows that cannot be used and
 // duplicates are left out, rows whose vouchers are durable are compared with
 // those. It returns io.EOF behind the last row.
 func (f *filler) next(ctx context.Context, turn engine.Turn, b *batch) error {
 	for {
 		if f.read&255 == 0 {
-			f.publish()
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
@@ -191,6 +183,9 @@ func (f *filler) rowError(field string, err error, remedy string) *list.RowError
 // reject leaves a row out, or ends the run at it.
 func (f *filler) reject(bad *list.RowError) error {
 	f.rejected++
+	if f.report != nil {
+		f.report.Rejected.Add(1)
+	}
 	if f.cfg.Rejects != nil {
 		if err := f.cfg.Rejects.Add(bad); err != nil {
 			return err

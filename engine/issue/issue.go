@@ -11,6 +11,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/list"
 	"github.com/vouchmill/vouchmill/engine/manifest"
+	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/seen"
 	"github.com/vouchmill/vouchmill/engine/store"
@@ -25,7 +26,9 @@ type job struct {
 	filler   *filler
 	workers  []*worker
 	result   Result
-	fresh    bool // the run was made by this job
+	report   *progress.Reporter // may be nil
+	onDisk   uint64             // vouchers reported as durable
+	fresh    bool               // the run was made by this job
 	stored   int64
 }
 
@@ -62,8 +65,7 @@ func (j *job) do(ctx context.Context) error {
 	j.result.Run, j.result.Resumed, j.result.Vouchers = j.run.Name(), existed, info.Vouchers
 	if info.State == store.Complete {
 		j.result.AlreadyComplete, j.result.Manifest = true, j.run.Final()
-		j.begun(info.Vouchers)
-		return nil
+		return j.begun(info.Vouchers)
 	}
 	if j.reader, err = run.NewReader(j.run); err != nil {
 		return err
@@ -72,18 +74,21 @@ func (j *job) do(ctx context.Context) error {
 		return err
 	}
 	_, durable := j.appender.Appended()
-	j.begun(durable)
-	err = j.sign(ctx, durable)
+	if err = j.begun(durable); err == nil {
+		err = j.sign(ctx, durable)
+	}
 	if err == nil {
 		return j.finish()
 	}
 	return errors.Join(err, j.keep())
 }
 
-func (j *job) begun(durable uint64) {
+func (j *job) begun(durable uint64) (err error) {
+	j.onDisk = durable
 	if j.cfg.Begun != nil {
-		j.cfg.Begun(Begun{Name: j.run.Name(), Resumed: j.result.Resumed, Durable: durable})
+		j.report, err = j.cfg.Begun(Begun{Name: j.run.Name(), Resumed: j.result.Resumed, Durable: durable})
 	}
+	return err
 }
 
 // sign runs the pipeline over the list.
@@ -117,7 +122,7 @@ func (j *job) sign(ctx context.Context, durable uint64) error {
 func (j *job) newFiller(devices *list.Reader, durable uint64) (*filler, error) {
 	var key [16]byte
 	rand.Read(key[:])
-	f := &filler{cfg: j.cfg, devices: devices, stored: j.reader, key: seen.NewKey(key),
+	f := &filler{cfg: j.cfg, report: j.report, devices: devices, stored: j.reader, key: seen.NewKey(key),
 		variants: newVariants(j.reader.Header, j.reader.Compiler), size: j.cfg.Signer.Algorithm().SignatureSize}
 	switch devices.Format() {
 	case list.FormatCSV, list.FormatNDJSON, list.FormatCBORSeq:
@@ -158,12 +163,20 @@ func (j *job) sink(b *batch) error {
 		return err
 	}
 	j.result.Signed += uint64(b.builder.Len())
-	if c := j.cfg.Counters; c != nil {
+	if j.report != nil {
+		j.report.Issued.Add(uint64(b.builder.Len()))
 		_, durable := j.appender.Durable()
-		c.Issued.Store(b.nodes.End)
-		c.Durable.Store(durable)
+		j.reportDurable(durable)
 	}
 	return nil
+}
+
+// reportDurable tells the reporter how much more is on disk.
+func (j *job) reportDurable(durable uint64) {
+	if j.report != nil && durable > j.onDisk {
+		j.report.Durable.Add(durable - j.onDisk)
+		j.onDisk = durable
+	}
 }
 
 // keep makes what was issued before a failure durable and closes the run for
@@ -171,6 +184,7 @@ func (j *job) sink(b *batch) error {
 func (j *job) keep() error {
 	err := j.appender.Flush()
 	_, j.result.Vouchers = j.appender.Durable()
+	j.reportDurable(j.result.Vouchers)
 	j.settle()
 	err = errors.Join(err, j.appender.Close())
 	if err == nil && j.fresh && j.result.Vouchers == 0 {
@@ -194,9 +208,7 @@ func (j *job) finish() error {
 		return err
 	}
 	j.result.Vouchers, j.result.Manifest = tree.End, signed
-	if c := j.cfg.Counters; c != nil {
-		c.Durable.Store(tree.End)
-	}
+	j.reportDurable(tree.End)
 	return nil
 }
 

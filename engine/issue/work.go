@@ -2,7 +2,6 @@ package issue
 
 import (
 	"crypto/sha256"
-	"sync/atomic"
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/merkle"
@@ -10,14 +9,6 @@ import (
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/sign"
 )
-
-// Counters are a run's progress. They may be read at any time.
-type Counters struct {
-	Read     atomic.Uint64 // rows taken from the list
-	Rejected atomic.Uint64
-	Issued   atomic.Uint64 // vouchers signed and handed to the store, those of earlier jobs included
-	Durable  atomic.Uint64 // of these, on disk
-}
 
 // Stages is processor time, in nanoseconds, by what it was spent on, summed
 // over the goroutines.
@@ -29,6 +20,17 @@ type Stages struct {
 	Leaf   int64 // Merkle leaves and nodes
 	Page   int64 // page bytes and checksum
 	Store  int64 // handing pages to the store
+}
+
+// A StageTime is the time of one stage.
+type StageTime struct {
+	Name  string
+	Nanos int64
+}
+
+// Table lists the stages in the order a voucher goes through them.
+func (s *Stages) Table() []StageTime {
+	return []StageTime{{"list", s.List}, {"encode", s.Encode}, {"hash", s.Hash}, {"sign", s.Sign}, {"leaf", s.Leaf}, {"page", s.Page}, {"store", s.Store}}
 }
 
 // A worker turns filled batches into pages. It belongs to one goroutine.

@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/profile"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -92,9 +94,11 @@ func sharedLeaves(h *Header, created time.Time) (codec.Voucher, error) {
 		return v, fmt.Errorf("assertion %s says that somebody saw the device next to a registrar, which nobody did for a nonceless voucher; use logged or verified", h.Assertion)
 	}
 	if h.LastRenewalDate != "" {
-		if v.LastRenewalDate, err = time.Parse(time.RFC3339, h.LastRenewalDate); err != nil {
-			return v, fmt.Errorf("last-renewal-date %q: want RFC 3339, as 2030-01-31T00:00:00Z", h.LastRenewalDate)
+		e, err := profile.ParseExpiry(h.LastRenewalDate)
+		if err != nil || e.Never {
+			return v, fmt.Errorf("last-renewal-date %q: want a time or a duration after created-on", h.LastRenewalDate)
 		}
+		v.LastRenewalDate = e.From(created)
 	}
 	if b := h.DomainCertRevocationChecks; b != nil {
 		v.DomainCertRevocationChecks = codec.BoolOf(*b)
@@ -103,7 +107,11 @@ func sharedLeaves(h *Header, created time.Time) (codec.Voucher, error) {
 	v.AdditionalConfigurationURL = text(h.AdditionalConfigurationURL)
 	v.ManufacturerProprietary = h.ManufacturerProprietary
 	for _, e := range h.Extensions {
-		v.Extensions = append(v.Extensions, codec.Extension{Name: []byte(e)})
+		if sid, err := strconv.ParseUint(e, 10, 64); err == nil {
+			v.Extensions = append(v.Extensions, codec.Extension{SID: sid})
+		} else {
+			v.Extensions = append(v.Extensions, codec.Extension{Name: []byte(e)})
+		}
 	}
 	return v, nil
 }
@@ -174,6 +182,11 @@ func (c *Compiler) Compile(v *Variant) (*Template, error) {
 	}
 	if v.Include {
 		voucher.IDevIDIssuer = v.Issuer
+	}
+	checked := voucher
+	checked.SerialNumber = []byte("0") // every row has one of its own
+	if err := checked.Validate(codec.Rules{Strict: true, AllowNeverExpires: v.ExpiresOn == Never}); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrVariant, err)
 	}
 	t, err := codec.CompileTemplate(codec.TemplateParams{Envelope: c.envelope, Voucher: voucher, MaxSerialBytes: c.maxBytes})
 	if err != nil {

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vouchmill/vouchmill/sign"
+)
+
+const keygenLong = `Make a voucher signing key with a certificate authority of its own: ca.pem, the
+trust anchor that pledges and buyers get; ca.key, to be kept offline; masa.pem, the
+signer's certificate and its chain; masa.key, what issue signs with.
+
+Keys are readable by their owner only. Nothing is ever overwritten.`
+
+func newKeygen() *cobra.Command {
+	var alg, cn, out, passFile string
+	var days int
+	var encrypt bool
+	cmd := &cobra.Command{
+		Use:   "keygen --out DIR",
+		Short: "Make a voucher signing key and its certificates",
+		Long:  keygenLong,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts, err := keygenOptions(alg, cn, days)
+			if err != nil {
+				return err
+			}
+			if encrypt {
+				pass, err := newPassphrase(cmd, passFile)
+				if err != nil {
+					return err
+				}
+				defer clear(pass)
+				opts.Passphrase = pass
+			}
+			if err := keygen(opts, out); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "wrote ca.pem, ca.key, masa.pem and masa.key to %s, valid until %s\n", out, opts.NotAfter.Format(time.DateOnly))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&alg, "alg", "ES256", "signature algorithm of both keys")
+	f.StringVar(&cn, "cn", "Vouchmill MASA", "common name of the signer; the authority has CA behind it")
+	f.StringVar(&out, "out", "", "directory for the four files; made if it is not there")
+	f.IntVar(&days, "days", 3650, "how long the certificates are valid")
+	f.BoolVar(&encrypt, "encrypt", false, "encrypt both keys (PKCS#8, PBES2)")
+	f.StringVar(&passFile, "key-pass-file", "", "file whose first line is the passphrase, instead of "+passEnv+" or a prompt")
+	cobra.CheckErr(cmd.MarkFlagRequired("out"))
+	return cmd
+}
+
+func keygenOptions(alg, cn string, days int) (sign.DemoOptions, error) {
+	a, err := sign.ByName(alg)
+	if err != nil {
+		return sign.DemoOptions{}, usageError("--alg: %w", err)
+	}
+	if days < 1 || days > 36500 {
+		return sign.DemoOptions{}, usageError("--days %d: want 1 to 36500", days)
+	}
+	start := time.Now().UTC().Truncate(time.Second).Add(-time.Hour) // clocks of verifiers may be behind
+	return sign.DemoOptions{Algorithm: a, CommonName: cn, NotBefore: start, NotAfter: start.AddDate(0, 0, days)}, nil
+}
+
+// keygen makes the four files in dir, or none.
+func keygen(opts sign.DemoOptions, dir string) error {
+	pki, err := sign.NewDemoPKI(opts)
+	if err != nil {
+		return usageError("keygen: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return ioError(err)
+	}
+	var written []string
+	for _, f := range []struct {
+		name string
+		data []byte
+		mode fs.FileMode
+	}{
+		{"ca.key", pki.CAKey, 0o600}, {"masa.key", pki.SignerKey, 0o600},
+		{"ca.pem", pki.CA, 0o644}, {"masa.pem", pki.Signer, 0o644},
+	} {
+		path := filepath.Join(dir, f.name)
+		if err = writeNew(path, f.data, f.mode); err != nil {
+			break
+		}
+		written = append(written, path)
+	}
+	if err == nil {
+		return nil
+	}
+	for _, path := range written {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return usageError("keygen: %w; keys are never overwritten: choose another --out", err)
+	}
+	return ioError(err)
+}
+
+// writeNew writes a file that must not be there yet, durably.
+func writeNew(path string, data []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}

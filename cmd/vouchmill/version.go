@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	"github.com/vouchmill/vouchmill/sign"
+)
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version and what signs here",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			version := "(devel)"
+			if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+				version = info.Main.Version
+			}
+			out := cmd.OutOrStdout()
+			fmt.Fprintf(out, "vouchmill %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			key, err := sign.GenerateKey(sign.ES256, nil)
+			if err != nil {
+				return err
+			}
+			defer sign.DestroyKey(key)
+			fmt.Fprintf(out, "ES256 is signed by: %s\n", sign.Implementations(sign.ES256, key)[0])
+			return nil
+		},
+	}
+}
+
+func newMan() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "man --out DIR",
+		Short: "Write the manual pages",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ioError(doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "VOUCHMILL", Section: "1", Source: "Vouchmill"}, dir))
+		},
+	}
+	cmd.Flags().StringVar(&dir, "out", "", "directory for the pages")
+	cobra.CheckErr(cmd.MarkFlagRequired("out"))
+	return cmd
+}
