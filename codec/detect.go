@@ -62,8 +62,8 @@ type Detection struct {
 // detectWindow is how many octets of text are decoded to see what is in them.
 const detectWindow = 96
 
-// Detect tells from the beginning of b what it holds, in constant time but for
-// PEM. It promises nothing about the rest. The error is an *[EnvelopeError] with
+// Detect tells from the beginning of b what it holds. It promises nothing about
+// the rest, and reads it only to find the dots of a compact JWS or the end of PEM. The error is an *[EnvelopeError] with
 // FlawUnrecognised.
 func Detect(b []byte) (Detection, error) {
 	if found, ok := detectRaw(b); ok {
@@ -127,8 +127,11 @@ func detectJSON(text []byte) Detection {
 // isCompactJWS reports whether text begins like three parts of base64url with
 // dots between them, the first a JSON object.
 func isCompactJWS(text []byte) bool {
-	dot := bytes.IndexByte(text[:min(len(text), 1<<16)], '.')
-	if dot < 0 || !bytes.HasPrefix(text, []byte("ey")) && !bytes.HasPrefix(text, []byte("ew")) {
+	if !bytes.HasPrefix(text, []byte("ey")) && !bytes.HasPrefix(text, []byte("ew")) {
+		return false
+	}
+	dot := bytes.IndexByte(text, '.')
+	if dot < 0 || bytes.IndexByte(text[dot+1:], '.') < 0 {
 		return false
 	}
 	for _, c := range text[:dot] {
@@ -136,7 +139,7 @@ func isCompactJWS(text []byte) bool {
 			return false
 		}
 	}
-	return bytes.IndexByte(text[dot+1:], '.') >= 0
+	return true
 }
 
 func isBase64(c byte) bool {
