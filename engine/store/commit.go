@@ -110,6 +110,13 @@ func (a *Appender) syncNow() error {
 
 // Flush commits what was appended and returns once it is durable.
 func (a *Appender) Flush() error {
+	if a.isClosed() {
+		return ErrClosed
+	}
+	return a.flush()
+}
+
+func (a *Appender) flush() error {
 	a.handOver()
 	if err := a.await(func() bool { return a.committed.pages == a.pages }); err != nil {
 		return err
@@ -131,7 +138,7 @@ func (a *Appender) Close() error {
 	}
 	a.closed = true
 	a.mu.Unlock()
-	err := a.Flush()
+	err := a.flush()
 	if err == nil {
 		err = a.noteDurable()
 	} else {
@@ -139,6 +146,12 @@ func (a *Appender) Close() error {
 	}
 	a.stop()
 	return err
+}
+
+func (a *Appender) isClosed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.closed
 }
 
 // noteDurable records that every page is durable, so that damage found on
@@ -167,7 +180,10 @@ func (a *Appender) noteDurable() error {
 // completes the run with its final record and ends the appender. When it
 // returns nil all of it is durable. After an error the run is unfinished.
 func (a *Appender) Finish(final []byte) error {
-	err := a.Flush()
+	if a.isClosed() {
+		return ErrClosed
+	}
+	err := a.flush()
 	if err == nil {
 		err = a.finishIndex()
 	}

@@ -113,6 +113,9 @@ type DamageError struct {
 
 // Error names the place, the cause and the remedy.
 func (e *DamageError) Error() string {
+	if e.Run == "" {
+		return fmt.Sprintf("the store's %s is damaged: %v; restore the store from a copy", e.Part, e.Err)
+	}
 	return fmt.Sprintf("run %s, %s %d is damaged: %v; restore the store from a copy, or delete the run and issue it again", e.Run, e.Part, e.Number, e.Err)
 }
 

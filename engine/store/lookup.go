@@ -62,6 +62,9 @@ func (s *Store) Lookup(serial []byte) iter.Seq2[Hit, error] {
 			return
 		}
 		for _, info := range infos {
+			if info.State == Deleting {
+				continue
+			}
 			r, err := s.Run(info.Name)
 			if err != nil {
 				if !yield(Hit{}, err) {

@@ -176,7 +176,8 @@ func (s *Store) Recovered() bool { return s.recovered }
 func (s *Store) Dir() string { return s.dir }
 
 // Close closes the appenders that are still open, as [Appender.Close] does,
-// and the store. Calling it again does nothing.
+// and the store. No goroutine may append meanwhile. Calling it again does
+// nothing.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {

@@ -253,6 +253,14 @@ func TestAppendRefusesWhatDoesNotContinue(t *testing.T) {
 	if err := a.Append(m.next(t, 10, 10)); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("appending to a finished run: %v", err)
 	}
+	for name, err := range map[string]error{"flush": a.Flush(), "finish": a.Finish(nil)} {
+		if !errors.Is(err, store.ErrClosed) {
+			t.Errorf("%s after the end: %v", name, err)
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("closing a finished appender: %v", err)
+	}
 	var state *store.RunStateError
 	if _, err := r.Appender(); !errors.As(err, &state) || state.State != store.Complete {
 		t.Errorf("an appender for a complete run: %v", err)
