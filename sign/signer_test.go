@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"testing"
 )
@@ -173,4 +174,45 @@ func TestVerifierNamesEachBadItem(t *testing.T) {
 			}
 		}
 	}
+}
+
+func newTestKey(t testing.TB, alg *Algorithm) crypto.Signer {
+	t.Helper()
+	key, err := GenerateKey(alg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// testInputs makes n distinct inputs of a size the algorithm takes.
+func testInputs(alg *Algorithm, n int) [][]byte {
+	inputs := make([][]byte, n)
+	for i := range inputs {
+		inputs[i] = alg.Hash.Append(nil, fmt.Append(nil, i))
+	}
+	return inputs
+}
+
+// signedItems makes a batch of good signatures, by one key or each by its own.
+func signedItems(t testing.TB, alg *Algorithm, size int, distinct bool) []VerifyItem {
+	t.Helper()
+	items := make([]VerifyItem, size)
+	var s Signer
+	var pub *PublicKey
+	for i, input := range testInputs(alg, size) {
+		if i == 0 || distinct {
+			s = newTestSigner(t, alg, newTestKey(t, alg), Options{})
+			var err error
+			if pub, err = PreparePublicKey(alg, s.Public()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sig := make([]byte, alg.SignatureSize)
+		if err := s.SignBatch(sig, [][]byte{input}); err != nil {
+			t.Fatal(err)
+		}
+		items[i] = VerifyItem{Key: pub, Input: input, Signature: sig}
+	}
+	return items
 }

@@ -1,0 +1,15 @@
+// Package bench holds the benchmarks a user of the module would run: whole jobs
+// from a device list to a durable store, and each step of them by itself. What
+// only concerns one package is measured there: the ring and the pipeline in
+// engine, lists in engine/list, duplicates in engine/seen, pages in engine/page,
+// the tree in engine/merkle, storing and finding in engine/store.
+//
+//	go test -run '^$' -bench . ./bench
+//
+// Names are made of key=value parts, as benchstat wants them. VOUCHMILL_BENCH_N
+// sets how many devices a list has, 100,000 where it is not set.
+//
+// The package itself has what these benchmarks share: a [Fixture] with keys and certificates, a [Batch] that makes
+// finished vouchers in memory, and [NewConstantSigner], which takes the signature
+// out of what is measured.
+package bench

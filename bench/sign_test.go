@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"crypto"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/vouchmill/vouchmill/sign"
+)
+
+// signInputs makes n distinct inputs of a size the algorithm takes.
+func signInputs(alg *sign.Algorithm, n int) [][]byte {
+	inputs := make([][]byte, n)
+	for i := range inputs {
+		inputs[i] = alg.Hash.Append(nil, fmt.Append(nil, i))
+	}
+	return inputs
+}
+
+// signAlgorithms are those we sign with.
+func signAlgorithms() []*sign.Algorithm {
+	var out []*sign.Algorithm
+	for _, alg := range sign.Algorithms() {
+		if !alg.VerifyOnly {
+			out = append(out, alg)
+		}
+	}
+	return out
+}
+
+// BenchmarkSign signs a batch an iteration, on one processor. impl=crypto is the
+// peer: the key's own Sign, deterministic, called as one calls it without
+// package sign.
+func BenchmarkSign(b *testing.B) {
+	for _, alg := range signAlgorithms() {
+		key := must(sign.GenerateKey(alg, nil))(b)
+		name := "alg=" + strings.ToLower(alg.Name)
+		for _, impl := range sign.Implementations(alg, key) {
+			signer := must(sign.NewSigner(alg, key, sign.Options{Impl: impl}))(b)
+			for _, size := range []int{1, 16, 64, 256} {
+				inputs, sigs := signInputs(alg, size), make([]byte, size*alg.SignatureSize)
+				b.Run(fmt.Sprintf("%s/impl=%s/batch=%d", name, impl, size), func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if err := signer.SignBatch(sigs, inputs); err != nil {
+							b.Fatal(err)
+						}
+					}
+					reportSignatures(b, size)
+				})
+			}
+			signer.Close()
+		}
+		b.Run(name+"/impl=crypto/batch=1", func(b *testing.B) {
+			input, hash := signInputs(alg, 1)[0], crypto.Hash(0)
+			if !alg.Message {
+				hash = alg.Hash.Crypto()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := key.Sign(nil, input, hash); err != nil {
+					b.Fatal(err)
+				}
+			}
+			reportSignatures(b, 1)
+		})
+	}
+}
+
+func reportSignatures(b *testing.B, batch int) {
+	b.ReportMetric(float64(b.N)*float64(batch)/b.Elapsed().Seconds(), "sig/s")
+}
+
+// BenchmarkSignAllCores signs batches of 256 on all processors at once, with
+// nothing around them: the rate a whole run can at best have. It is what
+// BenchmarkIssue is held against.
+func BenchmarkSignAllCores(b *testing.B) {
+	const batches, size = 40, 256
+	alg := sign.ES256
+	key := must(sign.GenerateKey(alg, nil))(b)
+	for _, impl := range sign.Implementations(alg, key) {
+		b.Run("alg=es256/impl="+impl, func(b *testing.B) {
+			signer := must(sign.NewSigner(alg, key, sign.Options{Impl: impl}))(b)
+			defer signer.Close()
+			inputs, cores := signInputs(alg, size), runtime.GOMAXPROCS(0)
+			for b.Loop() {
+				var all sync.WaitGroup
+				for range cores {
+					all.Go(func() {
+						sigs := make([]byte, size*alg.SignatureSize)
+						for range batches {
+							if err := signer.SignBatch(sigs, inputs); err != nil {
+								b.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+			}
+			reportSignatures(b, cores*batches*size)
+		})
+	}
+}
+
+// BenchmarkVerifySig checks batches of 64 signatures, by one key and by 64 keys.
+func BenchmarkVerifySig(b *testing.B) {
+	const size = 64
+	for _, alg := range signAlgorithms() {
+		for _, keys := range []string{"one", "distinct"} {
+			items := signedItems(b, alg, size, keys == "distinct")
+			for _, impl := range sign.VerifierImplementations() {
+				verifier := must(sign.NewVerifier(sign.VerifierOptions{Impl: impl}))(b)
+				b.Run(fmt.Sprintf("alg=%s/keys=%s/impl=%s", strings.ToLower(alg.Name), keys, impl), func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if err := verifier.VerifyBatch(items); err != nil {
+							b.Fatal(err)
+						}
+					}
+					reportSignatures(b, size)
+				})
+			}
+		}
+	}
+}
+
+// signedItems makes a batch of good signatures, by one key or each by its own.
+func signedItems(b *testing.B, alg *sign.Algorithm, size int, distinct bool) []sign.VerifyItem {
+	b.Helper()
+	items := make([]sign.VerifyItem, size)
+	var signer sign.Signer
+	var public *sign.PublicKey
+	for i, input := range signInputs(alg, size) {
+		if i == 0 || distinct {
+			signer = must(sign.NewSigner(alg, must(sign.GenerateKey(alg, nil))(b), sign.Options{}))(b)
+			b.Cleanup(func() { signer.Close() })
+			public = must(sign.PreparePublicKey(alg, signer.Public()))(b)
+		}
+		signature := make([]byte, alg.SignatureSize)
+		if err := signer.SignBatch(signature, [][]byte{input}); err != nil {
+			b.Fatal(err)
+		}
+		items[i] = sign.VerifyItem{Key: public, Input: input, Signature: signature}
+	}
+	return items
+}
