@@ -19,6 +19,7 @@
 //
 // An algorithm may have several implementations, fastest first:
 //
+//	wide      ES256, signing and verifying: 16 at a time in AVX-512 registers (package wide)
 //	portable  ES256: k·G by filippo.io/nistec, own scalar arithmetic, one inversion a batch
 //	std       everything: the standard library, and circl for Ed448
 //

@@ -28,7 +28,7 @@ type implementation struct {
 }
 
 // implementations is the table, fastest first. The last row does everything.
-var implementations = []implementation{portableImplementation, stdImplementation}
+var implementations = []implementation{wideImplementation, portableImplementation, stdImplementation}
 
 // present is the part of the table this machine can run, found once: what the
 // processor can do does not change while we run.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/cloudflare/circl/sign/ed448"
+
+	"github.com/vouchmill/vouchmill/sign/wide"
 )
 
 // Verifier checks batches of signatures. It is safe for concurrent use, on
@@ -35,8 +37,9 @@ type VerifyItem struct {
 // It is immutable, safe for concurrent use and worth keeping: its point and
 // size were checked once.
 type PublicKey struct {
-	alg *Algorithm
-	key crypto.PublicKey
+	alg  *Algorithm
+	key  crypto.PublicKey
+	wide *wide.Key // for the wide verifier, else nil
 }
 
 // MinRSABits is the smallest RSA modulus accepted.
@@ -58,7 +61,7 @@ func PreparePublicKey(alg *Algorithm, pub crypto.PublicKey) (*PublicKey, error) 
 	if err := checkPublic(pub); err != nil {
 		return nil, err
 	}
-	return &PublicKey{alg: alg, key: pub}, nil
+	return &PublicKey{alg: alg, key: pub, wide: wideKey(alg, pub)}, nil
 }
 
 // checkPublic checks what a key's type does not already say.
