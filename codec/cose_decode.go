@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"time"
-
-	"github.com/vouchmill/vouchmill/codec/internal/der"
 )
 
 const (
@@ -77,7 +75,7 @@ func (d *EnvelopeDecoder) decodeCOSE(b []byte, e *Envelope) error {
 	d.arena = append(d.arena, cborBytes)
 	d.arena = appendCBORBytes(d.arena, e.Payload)
 	s.Signed = d.arena[start:len(d.arena):len(d.arena)]
-	noteCOSE(&c, &h, e, s)
+	d.noteCOSE(&c, &h, e, s)
 	return nil
 }
 
@@ -438,9 +436,9 @@ func (d *EnvelopeDecoder) criticalLabel(h *coseHeaders, label coseLabel) error {
 }
 
 // noteCOSE puts down what is unusual, and finds the signer in an x5bag.
-func noteCOSE(c *coseCursor, h *coseHeaders, e *Envelope, s *EnvelopeSigner) {
+func (d *EnvelopeDecoder) noteCOSE(c *coseCursor, h *coseHeaders, e *Envelope, s *EnvelopeSigner) {
 	if s.CertIndex < 0 && h.bagged {
-		s.CertIndex = signerOfBag(e.Certificates, s.KeyID)
+		s.CertIndex = d.bag.signer(e.Certificates, s.KeyID)
 	}
 	for _, o := range [...]struct {
 		is   bool
@@ -456,44 +454,4 @@ func noteCOSE(c *coseCursor, h *coseHeaders, e *Envelope, s *EnvelopeSigner) {
 	if len(e.Certificates) == 1 && !selfIssued(e.Certificates[0]) {
 		e.odd(OddNoChain)
 	}
-}
-
-// signerOfBag finds the signer's certificate in an unordered bag: the only one
-// there is, the one whose subject key identifier is the kid, or the only one
-// that issued none of the others. It returns -1 when none of this tells.
-func signerOfBag(bag [][]byte, keyID []byte) int {
-	if len(bag) == 1 {
-		return 0
-	}
-	found := -1
-	for i, cert := range bag {
-		c, err := der.ParseCertificate(cert)
-		if err != nil {
-			continue
-		}
-		if keyID != nil && hasKeyID(&c, keyID) {
-			return i
-		}
-		if issuedAnother(bag, i, c.Subject) {
-			continue
-		}
-		if found >= 0 {
-			return -1
-		}
-		found = i
-	}
-	return found
-}
-
-func issuedAnother(bag [][]byte, at int, subject []byte) bool {
-	for i, cert := range bag {
-		if i == at {
-			continue
-		}
-		c, err := der.ParseCertificate(cert)
-		if err == nil && bytes.Equal(c.Issuer, subject) {
-			return true
-		}
-	}
-	return false
 }
