@@ -92,12 +92,19 @@ func (g group) addMultiple(r, k int) {
 
 // carry brings limbs r..r+3 into [0, 2^52). Carries are signed; the value must
 // not be negative.
-func (g group) carry(r int) {
+func (g group) carry(r int) { g.carryNoted(r, "") }
+
+// carryNoted puts a note for the proof at the last instruction.
+func (g group) carryNoted(r int, note string) {
 	for i := range 4 {
 		t := g.t(2 * (i & 1))
 		g.I("VPSRAQ $52, %s, %s", g.z(r+i), t)
 		g.I("VPANDQ %s, %s, %s", rMask52, g.z(r+i), g.z(r+i))
-		g.I("VPADDQ %s, %s, %s", t, g.z(r+i+1), g.z(r+i+1))
+		if i < 3 {
+			g.I("VPADDQ %s, %s, %s", t, g.z(r+i+1), g.z(r+i+1))
+		} else {
+			g.I("VPADDQ %s, %s, %s%s", t, g.z(r+i+1), g.z(r+i+1), note)
+		}
 	}
 }
 
@@ -105,8 +112,8 @@ func (g group) carry(r int) {
 // is below 1.01 p. It may come before the carries of a sum, which are far below
 // 2^48, if the value has room to spare above zero.
 //
-// The comments are for the proof of bounds: q is small, and what happens to the
-// top limb is seen only if each value of q is followed for itself.
+// The notes are for the proof of bounds, see asm512.Machine: q is small, and what
+// happens to the top limb is seen only if each value of q is followed for itself.
 func (g group) fold(r int) {
 	q := g.t(0)
 	g.I("VPSRAQ $48, %s, %s // split %d", g.z(r+4), q, g.ID)
@@ -118,8 +125,7 @@ func (g group) fold(r int) {
 	g.I("VPSUBQ %s, %s, %s", g.t(2), g.z(r+3), g.z(r+3))
 	g.I("VPSLLQ $16, %s, %s", q, g.t(1))
 	g.I("VPADDQ %s, %s, %s", g.t(1), g.z(r+4), g.z(r+4))
-	g.carry(r)
-	g.I("VPXORQ %s, %s, %s // join %d", q, q, q, g.ID)
+	g.carryNoted(r, fmt.Sprintf(" // join %d", g.ID))
 }
 
 // keepStore is what follows most products: carry and store.

@@ -197,12 +197,15 @@ func lookup(g group, tab, digitMem string, x, y operand) {
 // first makes the looked-up (x, y) with the digit's sign the accumulated point.
 func first(g group, digitMem string) {
 	g.load(0, g.at("y"))
-	g.negative(digitMem, g.k(0))
-	g.negateMasked(0, g.k(0))
-	for _, i := range []int{0, 1, 3, 4} {
-		g.I("VPADDQ.BCST %s, %s, %s, %s", pool.ref("2p", i), g.z(i), g.k(0), g.z(i))
+	for i := range 5 {
+		g.I("VPBROADCASTQ %s, %s", pool.ref("2p", i), g.z(5+i))
+		g.I("VPSUBQ %s, %s, %s", g.z(i), g.z(5+i), g.z(5+i))
 	}
-	g.carry(0)
+	g.carry(5)
+	g.negative(digitMem, g.k(0))
+	for i := range 5 {
+		g.I("VMOVDQA64 %s, %s, %s", g.z(5+i), g.k(0), g.z(i))
+	}
 	g.store(0, g.at("y"))
 	g.constant(g.at("z"), "R mod p")
 }

@@ -9,6 +9,11 @@ func (g group) madd(half, x, y string, acc int) {
 	g.I("VPMADD52%sUQ %s, %s, %s", half, x, y, g.z(acc))
 }
 
+// maddLow is madd of an accumulator of which the low 52 bits are meant.
+func (g group) maddLow(half, x, y string, acc int) {
+	g.I("VPMADD52%sUQ %s, %s, %s // low", half, y, x, g.z(acc))
+}
+
 func (g group) zero(from, to int) {
 	for i := from; i < to; i++ {
 		g.I("VPXORQ %s, %s, %s", g.z(i), g.z(i), g.z(i))
@@ -20,21 +25,21 @@ func (g group) zero(from, to int) {
 // limb 4 of p.
 func (g group) reduceP(i int) {
 	q := g.z(i)
-	g.madd("L", q, rP1, i+1)
+	g.maddLow("L", q, rP1, i+1)
 	g.I("VPSRLQ $52, %s, %s", q, g.t(2))
-	g.madd("H", q, rP1, i+2)
-	g.madd("L", q, rP3, i+3)
+	g.maddLow("H", q, rP1, i+2)
+	g.maddLow("L", q, rP3, i+3)
 	g.I("VPADDQ %s, %s, %s", g.t(2), g.z(i+1), g.z(i+1))
-	g.madd("H", q, rP3, i+4)
-	g.madd("H", q, rP4, i+5)
-	g.madd("L", q, rP4, i+4)
+	g.maddLow("H", q, rP3, i+4)
+	g.maddLow("H", q, rP4, i+5)
+	g.maddLow("L", q, rP4, i+4)
 }
 
 // reduceN clears accumulator i modulo n, whose limbs come from memory.
 func (g group) reduceN(i int) {
 	q := g.t(2)
 	g.I("VPXORQ %s, %s, %s", q, q, q)
-	g.I("VPMADD52LUQ.BCST %s, %s, %s", pool.ref("-1/n", 0), g.z(i), q)
+	g.I("VPMADD52LUQ.BCST %s, %s, %s // low", pool.ref("-1/n", 0), g.z(i), q)
 	for j := range 5 {
 		g.I("VPMADD52LUQ.BCST %s, %s, %s", pool.ref("n", j), q, g.z(i+j))
 	}

@@ -60,7 +60,7 @@ func (g group) word(r, j, shift, to int) {
 
 // subtractOnce subtracts the modulus from the carried value in r..r+4 if it is
 // not below it, by a mask; to..to+4 are overwritten. The value must be below
-// twice the modulus, which is 4 limbs of a constant named so.
+// twice the modulus, which is a constant named so.
 func (g group) subtractOnce(r, to int, modulus string) {
 	for i := range 5 {
 		g.I("VPSUBQ.BCST %s, %s, %s", pool.ref(modulus, i), g.z(r+i), g.z(to+i))
@@ -69,8 +69,19 @@ func (g group) subtractOnce(r, to int, modulus string) {
 	g.I("VPMOVQ2M %s, %s", g.z(to+4), g.k(0)) // borrowed: keep the value
 	for i := range 5 {
 		g.I("VMOVDQA64 %s, %s, %s", g.z(r+i), g.k(0), g.z(to+i))
-		g.I("VMOVDQA64 %s, %s", g.z(to+i), g.z(r+i))
+		g.I("VMOVDQA64 %s, %s%s", g.z(to+i), g.z(r+i), canonical(i))
 	}
+}
+
+// canonical notes, for the proof of bounds, that the top limb is below 2^48: the
+// value is not negative and below a modulus, hence below 2^256. Intervals do not
+// see that because the choice was made by the sign of the same limb, or because
+// the value was below n before it was subtracted from n.
+func canonical(limb int) string {
+	if limb == 4 {
+		return " // bound 48"
+	}
+	return ""
 }
 
 // negateOrder replaces the canonical value in r..r+4 by n minus it in the lanes
@@ -82,7 +93,7 @@ func (g group) negateOrder(r, to int, k string) {
 	}
 	g.carry(to)
 	for i := range 5 {
-		g.I("VMOVDQA64 %s, %s, %s", g.z(to+i), k, g.z(r+i))
+		g.I("VMOVDQA64 %s, %s, %s%s", g.z(to+i), k, g.z(r+i), canonical(i))
 	}
 }
 

@@ -43,7 +43,7 @@ func (f *file) splitScalars() {
 		g.store(5, g.at("t1"))
 	})
 	f.moduli()
-	canonical := func(g group) { // in registers 0..4
+	reduced := func(g group) { // in registers 0..4
 		g.carry(out)
 		g.subtractOnce(out, 0, "n")
 		for i := range 5 {
@@ -53,7 +53,7 @@ func (f *file) splitScalars() {
 	f.steps(func(g group) []step {
 		return []step{
 			{core: mulN, a: g.at("t0"), b: itemAt(g, "k"), then: func(g group) {
-				canonical(g)
+				reduced(g)
 				g.zeroLanes(0, g.k(1))
 				g.I("VPMOVM2Q %s, %s", g.k(1), g.t(0))
 				g.I("VMOVDQU64 %s, %s", g.t(0), itemAt(g, "bad").limb(0))
@@ -62,7 +62,7 @@ func (f *file) splitScalars() {
 				g.I("VMOVDQU64 %s, %s", g.t(0), itemAt(g, "neg").limb(0))
 			}},
 			{core: mulN, a: g.at("t1"), b: itemAt(g, "k"), then: func(g group) {
-				canonical(g)
+				reduced(g)
 				g.recode(g.at("digits2"))
 				g.I("VPMOVM2Q %s, %s", g.k(1), g.t(0))
 				g.I("VPXORQ %s, %s, %s", itemAt(g, "neg").limb(0), g.t(0), g.t(0))
