@@ -38,6 +38,7 @@ type worker struct {
 	signer  sign.Signer
 	key     func(serial []byte) uint64 // of the store's index
 	maker   *run.Maker
+	tree    *merkle.Builder
 	serials [][]byte
 	leaves  []byte
 	spent   Stages
@@ -49,7 +50,11 @@ func newWorker(signer sign.Signer, key func([]byte) uint64) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &worker{signer: signer, key: key, maker: maker, serials: make([][]byte, 0, page.MaxVouchers),
+	hasher, err := sign.NewHasher(sign.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &worker{signer: signer, key: key, maker: maker, tree: merkle.NewBuilder(hasher), serials: make([][]byte, 0, page.MaxVouchers),
 		leaves: make([]byte, page.MaxVouchers*sha256.Size)}, nil
 }
 
@@ -73,9 +78,8 @@ func (w *worker) work(b *batch) error {
 	if err := w.maker.Leaves(w.leaves, signatures); err != nil {
 		return err
 	}
-	b.nodes.Reset(b.builder.First())
-	for i := range w.serials {
-		b.nodes.Append(merkle.Hash(w.leaves[i*sha256.Size:]))
+	if err := w.tree.Build(&b.nodes, b.builder.First(), w.leaves[:len(w.serials)*sha256.Size]); err != nil {
+		return err
 	}
 	clock.add(&w.spent.Leaf)
 	for _, s := range w.serials {
