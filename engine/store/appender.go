@@ -131,6 +131,9 @@ func (a *Appender) groupFor(size int) (*group, error) {
 	}
 	if g == nil {
 		g = <-a.free
+		if g.octets == nil { // at its final size: to grow means to copy all of it, again and again
+			g.octets = make([]byte, 0, max(a.s.opt.CommitBytes, size))
+		}
 		a.mu.Lock()
 		g.reset(a.pages)
 		a.open = g
@@ -157,7 +160,7 @@ func (a *Appender) handOver() {
 // seal hands the full segment to the indexer and begins the next one.
 func (a *Appender) seal() error {
 	a.handOver()
-	keys := <-a.keys
+	keys := a.takeKeys()
 	a.mu.Lock()
 	sealed := a.segment
 	sealed.close(&a.tree, a.firstSub, a.subtrees)
@@ -167,6 +170,16 @@ func (a *Appender) seal() error {
 	a.subtrees = nil
 	a.seals <- sealed
 	return a.failure()
+}
+
+// takeKeys waits for a free key array, which is made at its final size when it
+// is first used.
+func (a *Appender) takeKeys() []uint64 {
+	keys := <-a.keys
+	if keys == nil {
+		keys = make([]uint64, 0, SegmentVouchers)
+	}
+	return keys
 }
 
 // Appended returns the pages and vouchers taken so far, those of earlier

@@ -75,7 +75,7 @@ func (r *Run) newAppender(segments []*segmentHead) (*Appender, error) {
 		a.pages = last.FirstPage + last.Pages
 		a.vouchers = last.FirstVoucher + uint64(last.Vouchers)
 	}
-	a.segment = newSegment(uint32(len(segments)), a.pages, a.vouchers, <-a.keys)
+	a.segment = newSegment(uint32(len(segments)), a.pages, a.vouchers, a.takeKeys())
 	// What is on disk now was read from it; sealing must not wait for it.
 	a.committed = mark{pages: p.Pages, vouchers: p.Vouchers}
 	a.durable = a.committed
