@@ -58,7 +58,7 @@ func (d *EnvelopeDecoder) cms(b []byte, e *Envelope) error {
 	if !bytes.Equal(kind.Body, oidSignedData) {
 		return refusal(FormatCMS, FlawKind, "contentType", fmt.Sprintf("is %s, not signedData (1.2.840.113549.1.7.2)", oidString(kind.Body)))
 	}
-	explicit, err := info.Enter(der.ContextConstructed | 0)
+	explicit, err := info.Enter(der.ContextConstructed)
 	if err != nil {
 		return cmsFault("content", err)
 	}
@@ -165,7 +165,7 @@ func (d *EnvelopeDecoder) encapsulated(c *der.Cursor, e *Envelope) error {
 	if encap.Empty() {
 		return refusal(FormatCMS, FlawDetached, "eContent", "absent: a voucher is never detached, sign it with its content inside")
 	}
-	explicit, err := encap.Enter(der.ContextConstructed | 0)
+	explicit, err := encap.Enter(der.ContextConstructed)
 	if err != nil {
 		return cmsFault("eContent", err)
 	}
@@ -183,7 +183,7 @@ func (d *EnvelopeDecoder) encapsulated(c *der.Cursor, e *Envelope) error {
 // cmsCertificates reads CertificateSet (RFC 5652 §10.2.3). Choices other than an
 // X.509 certificate are passed over.
 func (d *EnvelopeDecoder) cmsCertificates(c *der.Cursor, e *Envelope) error {
-	bag, err := c.Optional(der.ContextConstructed | 0)
+	bag, err := c.Optional(der.ContextConstructed)
 	if err != nil {
 		return cmsFault("certificates", err)
 	}
@@ -223,7 +223,7 @@ func (d *EnvelopeDecoder) signerInfo(set *der.Cursor, e *Envelope) error {
 	if s.DigestOID, s.DigestParams, err = algorithmIdentifier(&c); err != nil {
 		return cmsFault("digestAlgorithm", err)
 	}
-	attrs, err := c.Optional(der.ContextConstructed | 0)
+	attrs, err := c.Optional(der.ContextConstructed)
 	if err != nil {
 		return cmsFault("signedAttrs", err)
 	}
@@ -255,7 +255,7 @@ func (d *EnvelopeDecoder) signerInfo(set *der.Cursor, e *Envelope) error {
 }
 
 func signerIdentifier(c *der.Cursor, s *EnvelopeSigner) error {
-	if c.Peek() == der.ContextPrimitive|0 {
+	if c.Peek() == der.ContextPrimitive {
 		id, err := c.Any()
 		s.SubjectKeyID = id.Body
 		return err

@@ -69,7 +69,7 @@ func newCMSFrame(p *EnvelopeParams) (*cmsFrame, error) {
 	for _, cert := range p.Chain {
 		bag = append(bag, cert...)
 	}
-	f.certs = der.Append(nil, der.ContextConstructed|0, bag)
+	f.certs = der.Append(nil, der.ContextConstructed, bag)
 	body, err := cmsAttributes(eType, p.SigningTime, alg.DigestSize)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func newCMSFrame(p *EnvelopeParams) (*cmsFrame, error) {
 	sid := append(append([]byte{}, leaf.Issuer...), der.Append(nil, der.TagInteger, leaf.Serial)...)
 	f.signer = der.Append([]byte{der.TagInteger, 1, 1}, der.TagSequence, sid)
 	f.signer = append(f.signer, alg.DigestOID...)
-	f.signer = der.AppendHeader(f.signer, der.ContextConstructed|0, n)
+	f.signer = der.AppendHeader(f.signer, der.ContextConstructed, n)
 	f.signer = append(f.signer, body...)
 	return f, nil
 }
@@ -150,12 +150,12 @@ func (f *cmsFrame) appendHead(dst []byte, n int, signature []byte) []byte {
 
 	dst = der.AppendHeader(dst, der.TagSequence, len(f.opening)+der.Size(der.Size(signed)))
 	dst = append(dst, f.opening...)
-	dst = der.AppendHeader(dst, der.ContextConstructed|0, der.Size(signed))
+	dst = der.AppendHeader(dst, der.ContextConstructed, der.Size(signed))
 	dst = der.AppendHeader(dst, der.TagSequence, signed)
 	dst = append(dst, f.preamble...)
 	dst = der.AppendHeader(dst, der.TagSequence, encap)
 	dst = append(dst, f.eType...)
-	dst = der.AppendHeader(dst, der.ContextConstructed|0, explicit)
+	dst = der.AppendHeader(dst, der.ContextConstructed, explicit)
 	return der.AppendHeader(dst, der.TagOctetString, n)
 }
 

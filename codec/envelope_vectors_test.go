@@ -415,7 +415,17 @@ func (c *coseExample) key(t *testing.T) crypto.PublicKey {
 		}
 		return nil
 	}
-	return &ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(octets(k.Y, k.YHex))}
+	size := (curve.Params().BitSize + 7) / 8
+	point := make([]byte, 1+2*size)
+	point[0] = 4 // uncompressed
+	for i, v := range [][]byte{x, octets(k.Y, k.YHex)} {
+		new(big.Int).SetBytes(v).FillBytes(point[1+i*size : 1+(i+1)*size])
+	}
+	key, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestLegacyCOSEIsRefused(t *testing.T) {

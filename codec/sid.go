@@ -1,7 +1,7 @@
 package codec
 
-// sidDraft is where the SID assignments below come from.
-const sidDraft = "draft-ietf-anima-rfc8366bis, modules of 2025-12-18"
+// The SID assignments here are those of draft-ietf-anima-rfc8366bis, modules of
+// 2025-12-18.
 
 // A leafID names a leaf of either module. The order is the order in which JSON
 // members are written: what is the same for all vouchers of a run first, the
@@ -58,7 +58,7 @@ const (
 )
 
 // leaves describes every leaf: its name, type, and its SID in each module
-// (0: not in that module). The SIDs are those of sidDraft.
+// (0: not in that module).
 var leaves = [leafCount]struct {
 	name             string
 	kind             leafKind

@@ -88,7 +88,7 @@ func TestJOSELibraryVerifiesJWSVouchers(t *testing.T) {
 		s := newTestSigner(t, string(alg))
 		tmpl := s.compile(t, FormatJWS, nil)
 		for _, serial := range oracleSerials {
-			signed, err := jose.ParseSigned(string(s.issue(t, tmpl, serial)), []jose.SignatureAlgorithm{alg})
+			signed, err := jose.ParseSignedJSON(string(s.issue(t, tmpl, serial)), []jose.SignatureAlgorithm{alg})
 			if err != nil {
 				t.Fatalf("%s %q: %v", alg, serial, err)
 			}

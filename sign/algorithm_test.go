@@ -143,6 +143,7 @@ func TestAlgorithmAndKeyMustFit(t *testing.T) {
 func TestUnusableKeysAreRefused(t *testing.T) {
 	p224, _ := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
 	good := newTestKey(t, ES256).(*ecdsa.PrivateKey)
+	//lint:ignore SA1019 the constructors refuse what is to be refused here
 	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: good.X, Y: good.X}
 	for name, c := range map[string]struct {
 		alg *Algorithm

@@ -16,6 +16,7 @@ func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
 	case nil:
 		return nil, &KeyError{Reason: "there is none"}
 	case *ecdsa.PrivateKey:
+		//lint:ignore SA1019 a key made field by field may lack one
 		if k == nil || k.Curve == nil || k.X == nil || k.Y == nil || k.D == nil {
 			return nil, &KeyError{Reason: "the ECDSA key is incomplete"}
 		}

@@ -176,7 +176,7 @@ func TestBadKeyFilesAreRefusedWithARemedy(t *testing.T) {
 		"iterations":   {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidPBKDF2, pbkdf2Parameters{Salt: []byte{1}, Iterations: 1 << 30})), "iterations"},
 		"no iteration": {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidPBKDF2, pbkdf2Parameters{Salt: []byte{1}})), "iterations"},
 		"scrypt N":     {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidScrypt, scryptParameters{Salt: []byte{1}, N: 1 << 30, R: 8, P: 1})), "MiB"},
-		"scrypt r":     {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidScrypt, scryptParameters{Salt: []byte{1}, N: 2, R: 1 << 62, P: 1})), "MiB"},
+		"scrypt r":     {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidScrypt, scryptParameters{Salt: []byte{1}, N: 2, R: 1 << 30, P: 1})), "MiB"},
 		"scrypt p":     {block("ENCRYPTED PRIVATE KEY", encryptedWith(t, oidScrypt, scryptParameters{Salt: []byte{1}, N: 1 << 14, R: 8, P: 1 << 20})), "scrypt with p"},
 		"old PEM":      {[]byte("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n"), "openssl pkcs8 -topk8"},
 	} {

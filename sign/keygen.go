@@ -51,7 +51,9 @@ func generated[P crypto.PublicKey, K crypto.Signer](pub P, key K, err error) (cr
 func DestroyKey(key crypto.Signer) {
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
+		//lint:ignore SA1019 only the number itself can be zeroed
 		if k != nil && k.D != nil {
+			//lint:ignore SA1019 likewise
 			clear(k.D.Bits())
 		}
 	case ed25519.PrivateKey:

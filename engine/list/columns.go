@@ -33,9 +33,9 @@ func columnByName(name []byte) (column, bool) {
 }
 
 // unknownColumn is the error for a column, member or key that is none of ours.
-func unknownColumn(name []byte) (err error, remedy string) {
+func unknownColumn(name []byte) (remedy string, err error) {
 	err = because(ErrColumn, "unknown column %s", quoteShort(name))
-	return err, "did you mean " + strconv.Quote(nearestColumn(name)) + "? remove or rename it"
+	return "did you mean " + strconv.Quote(nearestColumn(name)) + "? remove or rename it", err
 }
 
 // nearestColumn is the column whose name takes the fewest edits to get from

@@ -235,7 +235,7 @@ func (c *csvSource) header() *fault {
 	for _, name := range c.row.fields[:min(c.row.count, maxFields)] {
 		col, ok := columnByName(name)
 		if !ok {
-			err, remedy := unknownColumn(name)
+			remedy, err := unknownColumn(name)
 			return &fault{err: err, remedy: remedy}
 		}
 		if seen[col] {

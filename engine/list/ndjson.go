@@ -134,7 +134,7 @@ func (s *ndjsonSource) member(seen *[columns]bool) (column, *fault) {
 func memberColumn(name []byte, seen *[columns]bool) (column, *fault) {
 	col, ok := columnByName(name)
 	if !ok {
-		err, remedy := unknownColumn(name)
+		remedy, err := unknownColumn(name)
 		return 0, &fault{err: err, remedy: remedy}
 	}
 	if seen[col] {

@@ -131,7 +131,7 @@ func rawText(raw []byte) string {
 
 // appendCSV appends one field, quoted where RFC 4180 §2 wants it.
 func appendCSV(dst []byte, s string) []byte {
-	if s != "" && strings.IndexAny(s, ",\"\r\n") < 0 && s[0] != ' ' && s[len(s)-1] != ' ' {
+	if s != "" && !strings.ContainsAny(s, ",\"\r\n") && s[0] != ' ' && s[len(s)-1] != ' ' {
 		return append(dst, s...)
 	}
 	if s == "" {

@@ -22,7 +22,6 @@ type maker struct {
 	builder page.Builder
 	rng     merkle.Range
 	keys    []uint64
-	leaves  []merkle.Hash
 }
 
 func serialAt(position uint64) []byte {

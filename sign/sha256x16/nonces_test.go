@@ -138,6 +138,7 @@ func TestNoncesAreThoseOfStandardLibrary(t *testing.T) {
 			digests := someDigests(size)
 			for i, k := range mustDerive(t, nonces, digests) {
 				r, s := signatureOf(t, key, digests[i][:])
+				//lint:ignore SA1019 the equation wants the number
 				w := new(big.Int).Mul(r, key.D)
 				w.Add(w, new(big.Int).SetBytes(digests[i][:]))
 				w.Mul(w, s.ModInverse(s, n)).Mod(w, n)

@@ -16,13 +16,6 @@ func aligned[T any]() *T {
 	return (*T)(unsafe.Add(p, -uintptr(p)&63))
 }
 
-// alignedBytes allocates n bytes likewise.
-func alignedBytes(n int) []byte {
-	b := make([]byte, n+63)
-	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) & 63)
-	return b[skip : skip+n : skip+n]
-}
-
 const mask52 = 1<<52 - 1
 
 // set puts an integer below 2^256 into a lane.

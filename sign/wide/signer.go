@@ -127,6 +127,7 @@ func (s *Signer) Close() error {
 		return nil
 	}
 	clear(s.d[:])
+	//lint:ignore SA1019 only the number itself can be zeroed
 	clear(s.key.D.Bits())
 	s.key = nil
 	s.nonces.Close()

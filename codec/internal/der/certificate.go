@@ -30,7 +30,7 @@ func ParseCertificate(cert []byte) (Certificate, error) {
 	if err != nil {
 		return c, err
 	}
-	if _, err = tbs.Optional(ContextConstructed | 0); err != nil { // version
+	if _, err = tbs.Optional(ContextConstructed); err != nil { // version
 		return c, err
 	}
 	serial, err := tbs.Read(TagInteger)

@@ -19,7 +19,8 @@ const (
 	TagSet             = 0x31
 
 	// ContextPrimitive and ContextConstructed, or-ed with a number up to 30,
-	// make the tag of [number] in its primitive and its constructed form.
+	// make the tag of [number] in its primitive and its constructed form; as
+	// they stand they are [0].
 	ContextPrimitive   = 0x80
 	ContextConstructed = 0xa0
 
