@@ -24,10 +24,10 @@
 //	unit        string   what is counted
 //	elapsed_ms  integer  since the start
 //	total       integer  how many there are in all; absent while not known
-//	issued      integer  so far, what was there before the start included
-//	durable     integer  of these, how many are on disk for certain
+//	done        integer  so far, what was there before the start included
+//	durable     integer  of these, how many are on disk for certain; only where vouchers are issued
 //	rejected    integer  bad rows, which will not be issued
-//	per_second  number   current rate of issued; in the last object, the average
+//	per_second  number   current rate of done; in the last object, the average
 //	eta_ms      integer  time left at that rate; absent while not known
 //	final       boolean  true in the last object only
 package progress

@@ -187,14 +187,14 @@ func TestJSONWritesOneObjectPerLine(t *testing.T) {
 	reporting(t, Options{Mode: JSON, Total: 1000}, func(t *testing.T, r *Reporter, c *fakeClock, out *bytes.Buffer) {
 		add(r, 500, 250)
 		c.tick(time.Second)
-		want(t, out, `{"job":"issue","unit":"vouchers","elapsed_ms":1000,"total":1000,"issued":500,"durable":250,"rejected":0,"per_second":500,"eta_ms":1000,"final":false}`+"\n")
+		want(t, out, `{"job":"issue","unit":"vouchers","elapsed_ms":1000,"total":1000,"done":500,"durable":250,"rejected":0,"per_second":500,"eta_ms":1000,"final":false}`+"\n")
 		add(r, 500, 750)
 		c.now = c.now.Add(3 * time.Second)
 		if err := r.Stop(); err != nil {
 			t.Error(err)
 		}
 		line := out.String()
-		want(t, out, `{"job":"issue","unit":"vouchers","elapsed_ms":4000,"total":1000,"issued":1000,"durable":1000,"rejected":0,"per_second":250,"final":true}`+"\n")
+		want(t, out, `{"job":"issue","unit":"vouchers","elapsed_ms":4000,"total":1000,"done":1000,"durable":1000,"rejected":0,"per_second":250,"final":true}`+"\n")
 		if !json.Valid([]byte(line)) {
 			t.Errorf("not JSON: %s", line)
 		}
@@ -282,11 +282,11 @@ func TestStagesMayCountWhileReportsAreWritten(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &o); err != nil {
 				t.Fatalf("line %d: %v", i, err)
 			}
-			if o.Final != (i == len(lines)-1) || o.Durable > o.Issued {
+			if o.Final != (i == len(lines)-1) || *o.Durable > o.Done {
 				t.Errorf("line %d of %d: %s", i, len(lines), line)
 			}
-			if o.Final && o.Issued != 400 {
-				t.Errorf("%d issued in the last report, want 400", o.Issued)
+			if o.Final && o.Done != 400 {
+				t.Errorf("%d issued in the last report, want 400", o.Done)
 			}
 		}
 		if len(lines) < 3 {
@@ -323,5 +323,19 @@ func TestTimesLeftReadLikeAClock(t *testing.T) {
 		if got := grouped(n); got != text {
 			t.Errorf("%d reads %s, want %s", n, got, text)
 		}
+	}
+}
+
+func TestAVerbReplacesWhatOnlyIssuingCounts(t *testing.T) {
+	for _, mode := range []Mode{Plain, JSON} {
+		reporting(t, Options{Job: "verify", Unit: "vouchers", Verb: "checked", Mode: mode}, func(t *testing.T, r *Reporter, c *fakeClock, out *bytes.Buffer) {
+			r.Issued.Add(7)
+			if err := r.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if text := out.String(); strings.Contains(text, "durable") || strings.Contains(text, "issued") || !strings.Contains(text, "7") {
+				t.Errorf("%v wrote %q", mode, text)
+			}
+		})
 	}
 }

@@ -57,7 +57,11 @@ func (s *snapshot) words(o *Options) string {
 	if s.total > 0 {
 		fmt.Fprintf(&b, " of %s", grouped(s.total))
 	}
-	fmt.Fprintf(&b, " issued, %s durable", grouped(s.durable))
+	if o.Verb == "" {
+		fmt.Fprintf(&b, " issued, %s durable", grouped(s.durable))
+	} else {
+		b.WriteString(" " + o.Verb)
+	}
 	if s.rejected > 0 {
 		fmt.Fprintf(&b, ", %s rejected", grouped(s.rejected))
 	}
@@ -116,8 +120,8 @@ type report struct {
 	Unit      string  `json:"unit"`
 	ElapsedMS int64   `json:"elapsed_ms"`
 	Total     uint64  `json:"total,omitempty"`
-	Issued    uint64  `json:"issued"`
-	Durable   uint64  `json:"durable"`
+	Done      uint64  `json:"done"`
+	Durable   *uint64 `json:"durable,omitempty"`
 	Rejected  uint64  `json:"rejected"`
 	PerSecond float64 `json:"per_second"`
 	ETAMS     *int64  `json:"eta_ms,omitempty"`
@@ -127,8 +131,11 @@ type report struct {
 func (s *snapshot) appendJSON(dst []byte, o *Options) []byte {
 	r := report{
 		Job: o.Job, Unit: o.Unit, ElapsedMS: s.elapsed.Milliseconds(),
-		Total: s.total, Issued: s.issued, Durable: s.durable, Rejected: s.rejected,
+		Total: s.total, Done: s.issued, Rejected: s.rejected,
 		PerSecond: math.Round(10*s.perSecond) / 10, Final: s.final,
+	}
+	if o.Verb == "" {
+		r.Durable = &s.durable
 	}
 	if left, ok := s.eta(); ok {
 		ms := left.Milliseconds()

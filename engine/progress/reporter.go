@@ -40,6 +40,7 @@ func (systemClock) Ticker(d time.Duration) (<-chan time.Time, func()) {
 type Options struct {
 	Job      string    // what is running, as in "issue"
 	Unit     string    // what is counted, as in "vouchers"
+	Verb     string    // what is done with them, as in "checked"; empty for issuing, which counts durable ones too
 	Mode     Mode      // how it is shown
 	Out      io.Writer // where to; a write error ends the reports, not the job
 	Terminal bool      // whether Out is a terminal
