@@ -63,6 +63,6 @@ durable stays and the same command continues.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newKeygen(), newIssue(), newGet(), newInspect(), newRuns(), newStore(), newVersion(), newMan())
+	root.AddCommand(newKeygen(), newIssue(), newGet(), newExport(), newVerify(), newInspect(), newRuns(), newStore(), newDemo(), newVersion(), newMan())
 	return root
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/bundle"
 	"github.com/vouchmill/vouchmill/engine/manifest"
 	"github.com/vouchmill/vouchmill/engine/merkle"
+	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/store"
 	"github.com/vouchmill/vouchmill/sign"
@@ -42,16 +42,10 @@ type Config struct {
 	// Workers is the number of goroutines that rebuild vouchers, zero for one a
 	// processor.
 	Workers int
-	// Counters, when not nil, are kept up to date.
-	Counters *Counters
+	// Progress, when not nil, is kept up to date.
+	Progress *progress.Reporter
 	// Meter, when not nil, collects where the pipeline's time goes.
 	Meter *engine.Meter
-}
-
-// Counters are an export's progress. They may be read at any time.
-type Counters struct {
-	Scanned  atomic.Uint64 // vouchers looked at for shared serial numbers
-	Exported atomic.Uint64 // vouchers written, durable only once Run returns
 }
 
 // Result is what an export did.
@@ -98,7 +92,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	if named(opts.Kind) {
-		if j.shared, err = findShared(ctx, cfg.Run, cfg.Counters); err != nil {
+		if j.shared, err = findShared(ctx, cfg.Run); err != nil {
 			return nil, err
 		}
 	}
@@ -121,9 +115,6 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 
 // begin looks at the run and refuses what cannot be exported.
 func begin(cfg *Config) (*job, error) {
-	if cfg.Counters == nil {
-		cfg.Counters = new(Counters)
-	}
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}

@@ -133,7 +133,9 @@ func (j *job) sink(b *batch) error {
 		}
 	}
 	j.result.Vouchers += uint64(len(b.entries))
-	j.cfg.Counters.Exported.Store(j.result.Vouchers)
+	if p := j.cfg.Progress; p != nil {
+		p.Issued.Store(j.result.Vouchers)
+	}
 	return nil
 }
 

@@ -22,7 +22,7 @@ type shared struct {
 
 // findShared looks for serial numbers that occur more than once. It returns nil
 // when there are none.
-func findShared(ctx context.Context, r *run.Reader, counters *Counters) (*shared, error) {
+func findShared(ctx context.Context, r *run.Reader) (*shared, error) {
 	several, err := severalIssuers(r)
 	if err != nil || !several {
 		return nil, err
@@ -46,7 +46,6 @@ func findShared(ctx context.Context, r *run.Reader, counters *Counters) (*shared
 				s.hits[h] = struct{}{}
 			}
 		}
-		counters.Scanned.Add(uint64(view.Count()))
 	}
 	if len(s.hits) == 0 {
 		return nil, nil

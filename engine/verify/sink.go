@@ -34,8 +34,10 @@ func (j *job) sink(b *batch) error {
 			return err
 		}
 	}
-	j.cfg.Counters.Checked.Store(j.report.Vouchers)
-	j.cfg.Counters.Failed.Store(j.report.Failed)
+	if p := j.cfg.Progress; p != nil {
+		p.Issued.Store(j.report.Passed)
+		p.Rejected.Store(j.report.Failed)
+	}
 	if err := j.grow(b); err != nil {
 		return err
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine"
+	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -27,16 +27,11 @@ type Config struct {
 	Failed func(*Failure) error
 	// Workers is the number of checking goroutines, zero for one a processor.
 	Workers int
-	// Counters, when not nil, are kept up to date.
-	Counters *Counters
+	// Progress, when not nil, is kept up to date; failed vouchers count as
+	// rejected.
+	Progress *progress.Reporter
 	// Meter, when not nil, collects where the pipeline's time goes.
 	Meter *engine.Meter
-}
-
-// Counters are a verification's progress. They may be read at any time.
-type Counters struct {
-	Checked atomic.Uint64 // vouchers
-	Failed  atomic.Uint64 // of these
 }
 
 // A job is one call of Run.
@@ -71,9 +66,6 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
-	}
-	if cfg.Counters == nil {
-		cfg.Counters = new(Counters)
 	}
 	j := &job{cfg: &cfg, chains: newChains(&cfg.Trust), checks: map[Check]bool{},
 		report: &Report{At: cfg.Trust.At.UTC(), Formats: map[string]uint64{}, Failures: map[Check]uint64{}}}
