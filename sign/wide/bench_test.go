@@ -11,7 +11,7 @@ func reportRate(b *testing.B, n int) {
 }
 
 func BenchmarkSign(b *testing.B) {
-	wide, scalar := testSigners(b, 1)
+	wide, scalar := signersOf(b, testKey(1))
 	for _, c := range []struct {
 		impl   string
 		signer *Signer

@@ -19,7 +19,9 @@ type Key struct {
 
 // NewKey takes a public key on P-256; a [*KeyError] says why it is refused:
 // another curve, or not a point of it.
-func NewKey(public *ecdsa.PublicKey) (*Key, error) {
+func NewKey(public *ecdsa.PublicKey) (*Key, error) { return newKey(public, Available()) }
+
+func newKey(public *ecdsa.PublicKey, wide bool) (*Key, error) {
 	if public == nil || public.Curve != elliptic.P256() {
 		return nil, &KeyError{"the public key is not on P-256"}
 	}
@@ -32,7 +34,7 @@ func NewKey(public *ecdsa.PublicKey) (*Key, error) {
 		return nil, &KeyError{"the public key is not a point of P-256"}
 	}
 	k := &Key{public: copied, point: [65]byte(b)}
-	if Available() {
+	if wide {
 		k.wide.set(&k.point)
 	}
 	return k, nil

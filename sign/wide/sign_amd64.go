@@ -68,6 +68,12 @@ func (w *signScratch) sign(s *Signer, sigs []byte, digests [][]byte, random io.R
 	} else if err := hedgedNonces(w.k[:n], &s.d, w.digests[:n], random); err != nil {
 		return err
 	}
+	return w.signWithNonces(s, sigs, digests)
+}
+
+// signWithNonces signs with the nonces in k.
+func (w *signScratch) signWithNonces(s *Signer, sigs []byte, digests [][]byte) error {
+	n := len(digests)
 	padded := (n + Lanes - 1) / Lanes * Lanes
 	for i := n; i < padded; i++ {
 		w.k[i], w.digests[i] = w.k[n-1], w.digests[n-1]

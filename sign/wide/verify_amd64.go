@@ -3,6 +3,8 @@
 package wide
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -199,29 +201,43 @@ func (k *Key) combTable() *combTable {
 	}
 	tables.mu.Lock()
 	defer tables.mu.Unlock()
-	if t := k.wide.table.Load(); t != nil {
+	if t := k.wide.table.Load(); t != nil { // made meanwhile
 		return t
 	}
-	point, err := nistec.NewP256Point().SetBytes(k.point[:])
-	if err != nil {
-		return nil
-	}
-	t, ok := newCombTable(point)
-	if !ok {
+	t := k.wide.newTable(&k.point)
+	if t == nil {
 		return nil
 	}
 	if len(tables.keys) == maxTables {
-		oldest := 0
-		for i, other := range tables.keys {
-			if other.wide.used.Load() < tables.keys[oldest].wide.used.Load() {
-				oldest = i
-			}
-		}
-		tables.keys[oldest].wide.table.Store(nil)
-		tables.keys[oldest] = k
-	} else {
-		tables.keys = append(tables.keys, k)
+		oldest := slices.MinFunc(tables.keys, func(a, b *Key) int { return cmp.Compare(a.wide.used.Load(), b.wide.used.Load()) })
+		dropTable(oldest)
 	}
+	tables.keys = append(tables.keys, k)
 	k.wide.table.Store(t)
 	return t
+}
+
+func (*wideKeyPoint) newTable(point *[65]byte) *combTable {
+	p, err := nistec.NewP256Point().SetBytes(point[:])
+	if err != nil {
+		return nil
+	}
+	t, ok := newCombTable(p)
+	if !ok {
+		return nil
+	}
+	return t
+}
+
+// dropTable forgets a key's table; tables.mu is held.
+func dropTable(k *Key) {
+	k.wide.table.Store(nil)
+	tables.keys = slices.DeleteFunc(tables.keys, func(other *Key) bool { return other == k })
+}
+
+// forget gives up the key's table.
+func (k *Key) forget() {
+	tables.mu.Lock()
+	defer tables.mu.Unlock()
+	dropTable(k)
 }
