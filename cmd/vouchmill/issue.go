@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -125,7 +126,7 @@ func issueVouchers(cmd *cobra.Command, s *profile.Settings) error {
 		return err
 	}
 	cfg := issue.Config{Header: *header, Signer: signer, Workers: s.Workers.Or(0), Meter: new(engine.Meter)}
-	cfg.Devices = func() (*list.Reader, error) { return list.Open(s.Devices.Or(""), listOptions(s)) }
+	cfg.Devices = func() (*list.Reader, error) { return openDevices(cmd, s) }
 	if s.OnError.Or("stop") == "skip" {
 		cfg.OnError = issue.Skip
 	}
@@ -151,6 +152,23 @@ func required(s *profile.Settings) error {
 		}
 	}
 	return nil
+}
+
+// openDevices opens the list. Standard input may have nothing to say for long:
+// an interruption ends the wait.
+func openDevices(cmd *cobra.Command, s *profile.Settings) (*list.Reader, error) {
+	path, opts := s.Devices.Or(""), listOptions(s)
+	if path != "-" {
+		return list.Open(path, opts)
+	}
+	opts.Name = "standard input"
+	in, out := io.Pipe()
+	go func() {
+		_, err := io.Copy(out, cmd.InOrStdin())
+		out.CloseWithError(err)
+	}()
+	context.AfterFunc(cmd.Context(), func() { in.CloseWithError(context.Cause(cmd.Context())) })
+	return list.NewReader(in, opts)
 }
 
 func listOptions(s *profile.Settings) list.Options {

@@ -29,15 +29,23 @@ type runJSON struct {
 	Header       *run.Header `json:"header,omitempty"`
 }
 
+// runsPage is how many runs are listed at a time.
+const runsPage = 100
+
 func newRuns() *cobra.Command {
 	var dir string
 	var asJSON bool
+	var page int
 	list := func(cmd *cobra.Command, _ []string) error {
-		return withStore(cmd, dir, store.Options{ReadOnly: true}, func(s *store.Store) error { return listRuns(cmd, s, asJSON) })
+		if page < 1 {
+			return usageError("--page %d: pages are counted from 1", page)
+		}
+		return withStore(cmd, dir, store.Options{ReadOnly: true}, func(s *store.Store) error { return listRuns(cmd, s, page, asJSON) })
 	}
 	cmd := &cobra.Command{Use: "runs", Short: "List, show and delete the runs of a store", Args: cobra.NoArgs, RunE: list}
 	cmd.PersistentFlags().StringVar(&dir, "store", "", "directory of the store")
 	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.PersistentFlags().IntVar(&page, "page", 1, fmt.Sprintf("page of a long list, %d runs each", runsPage))
 	cobra.CheckErr(cmd.MarkPersistentFlagRequired("store"))
 	cmd.AddCommand(&cobra.Command{Use: "list", Short: "List the runs, newest first", Args: cobra.NoArgs, RunE: list})
 	cmd.AddCommand(&cobra.Command{Use: "show NAME", Short: "Show the settings of a run", Args: cobra.ExactArgs(1),
@@ -101,8 +109,23 @@ func describeRun(s *store.Store, info store.RunInfo) (*runJSON, error) {
 	return j, nil
 }
 
-func listRuns(cmd *cobra.Command, s *store.Store, asJSON bool) error {
+func listRuns(cmd *cobra.Command, s *store.Store, page int, asJSON bool) error {
 	infos, listErr := s.Runs()
+	all := len(infos)
+	infos = infos[min(all, (page-1)*runsPage):min(all, page*runsPage)]
+	listed, err := describeRuns(cmd, s, infos, asJSON)
+	if left := all - page*runsPage; left > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d more runs: --page %d\n", left, page+1)
+	}
+	if all > 0 && listed == 0 && err == nil && listErr == nil {
+		return usageError("--page %d: the list ends before", page)
+	}
+	return ioError(errors.Join(listErr, err))
+}
+
+// describeRuns prints runs, a line each, and returns how many.
+func describeRuns(cmd *cobra.Command, s *store.Store, infos []store.RunInfo, asJSON bool) (int, error) {
+	var listErr error
 	var all []*runJSON
 	for _, info := range infos {
 		j, err := describeRun(s, info)
@@ -119,14 +142,14 @@ func listRuns(cmd *cobra.Command, s *store.Store, asJSON bool) error {
 		for _, j := range all {
 			listErr = errors.Join(listErr, enc.Encode(j))
 		}
-		return ioError(listErr)
+		return len(all), listErr
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RUN\tSTATE\tVOUCHERS\tFORMAT\tALGORITHM\tCREATED-ON\tEXPIRES-ON\tREPRODUCIBLE")
 	for _, j := range all {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", j.Name, j.State, j.Vouchers, j.Format, j.Algorithm, j.CreatedOn, j.ExpiresOn, yesNo(j.Reproducible))
 	}
-	return ioError(errors.Join(listErr, w.Flush()))
+	return len(all), errors.Join(listErr, w.Flush())
 }
 
 func yesNo(b bool) string {

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/vouchmill/vouchmill/sign"
+	"github.com/vouchmill/vouchmill/sign/sha256x16"
+	"github.com/vouchmill/vouchmill/sign/wide"
 )
 
 func newVersion() *cobra.Command {
@@ -28,7 +30,8 @@ func newVersion() *cobra.Command {
 				return err
 			}
 			defer sign.DestroyKey(key)
-			fmt.Fprintf(out, "ES256 is signed by: %s\n", sign.Implementations(sign.ES256, key)[0])
+			fmt.Fprintf(out, "ES256 is signed and verified by: %s\n", sign.Implementations(sign.ES256, key)[0])
+			fmt.Fprintf(out, "wide ES256: %s\nwide SHA-256: %s\n", wide.Describe(), sha256x16.Describe())
 			return nil
 		},
 	}

@@ -62,7 +62,7 @@ type Header struct {
 	DataContentType bool `json:"econtent-data,omitempty"` // CMS: id-data, for old pledges
 	SigningTime     bool `json:"signing-time,omitempty"`  // CMS: signing-time = created-on
 	Hedged          bool `json:"hedged,omitempty"`
-	Reproducible    bool `json:"reproducible"`
+	Reproducible    bool `json:"reproducible"` // the signer gives the same bytes again
 
 	Delta       string `json:"delta,omitempty"` // the older run this one completes
 	RenewBefore string `json:"renew-before,omitempty"`
@@ -260,6 +260,7 @@ func (h *Header) settings() []setting {
 		{"econtent", map[bool]string{true: "data", false: "anima"}[h.DataContentType]},
 		{"signing-time", fmt.Sprint(h.SigningTime)},
 		{"hedged", fmt.Sprint(h.Hedged)},
+		{"reproducible", fmt.Sprint(h.Reproducible)},
 		{"delta", h.Delta},
 		{"renew-before", h.RenewBefore},
 		{"last-renewal-date", h.LastRenewalDate},
