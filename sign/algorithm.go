@@ -14,23 +14,25 @@ import (
 type Algorithm struct {
 	// Name is ours, unique and what configuration uses: "ES256", "Ed25519".
 	Name string
-	// JOSE is the "alg" value emitted in JWS (RFC 7518, RFC 8037);
+	// JOSE is the "alg" value emitted in JWS (RFC 7518, 8037, 9964);
 	// JOSEAliases are accepted too (RFC 9864, which renames only EdDSA there).
+	// Empty where none is registered: the algorithm is not for JWS then.
 	JOSE        string
 	JOSEAliases []string
-	// COSE is the "alg" label emitted in COSE (RFC 9053); COSEAliases are the
-	// fully specified ones of RFC 9864: accepted, never emitted.
+	// COSE is the "alg" label emitted in COSE (RFC 9053, 9964); COSEAliases are
+	// the fully specified ones of RFC 9864: accepted, never emitted. Zero where
+	// none is registered: the algorithm is not for COSE then.
 	COSE        int64
 	COSEAliases []int64
 	// SignatureOID and DigestOID are complete DER AlgorithmIdentifiers, as
-	// emitted in CMS (RFC 5754, RFC 8419).
+	// emitted in CMS (RFC 5754, 8419, 9882, 9814).
 	SignatureOID []byte
 	DigestOID    []byte
 	// Hash is the digest of the algorithm. In CMS it is also the hash behind
 	// the message-digest attribute.
 	Hash HashID
-	// Message is true for algorithms that sign whole messages (EdDSA), false
-	// for those that sign a digest of DigestSize octets.
+	// Message is true for algorithms that sign whole messages (EdDSA, ML-DSA,
+	// SLH-DSA), false for those that sign a digest of DigestSize octets.
 	Message bool
 	// DigestSize is the size of Hash in octets.
 	DigestSize int
@@ -122,7 +124,7 @@ var (
 
 // algorithms is the table in order of preference: [ForKey] takes the first
 // that fits.
-var algorithms = []*Algorithm{ES256, ES384, ES512, Ed25519, Ed448, RS256, PS256}
+var algorithms = []*Algorithm{ES256, ES384, ES512, Ed25519, Ed448, MLDSA44, MLDSA65, MLDSA87, SLHDSA128s, SLHDSA128f, RS256, PS256}
 
 var derNull = []byte{0x05, 0x00}
 
@@ -170,7 +172,7 @@ func (a *Algorithm) Fits(key crypto.PublicKey) error {
 func ByName(name string) (*Algorithm, error) {
 	names := make([]string, 0, len(algorithms))
 	for _, a := range algorithms {
-		if strings.EqualFold(name, a.Name) || strings.EqualFold(name, a.JOSE) {
+		if strings.EqualFold(name, a.Name) || a.JOSE != "" && strings.EqualFold(name, a.JOSE) {
 			return a, nil
 		}
 		names = append(names, a.Name)
@@ -183,7 +185,7 @@ func ByName(name string) (*Algorithm, error) {
 // [*AlgorithmError], "none" and the MAC algorithms with it.
 func ByJOSE(alg string, key crypto.PublicKey) (*Algorithm, error) {
 	return find(alg, key, func(a *Algorithm) bool {
-		return a.JOSE == alg || slices.Contains(a.JOSEAliases, alg)
+		return alg != "" && a.JOSE == alg || slices.Contains(a.JOSEAliases, alg)
 	})
 }
 
@@ -192,7 +194,7 @@ func ByJOSE(alg string, key crypto.PublicKey) (*Algorithm, error) {
 // [*AlgorithmError].
 func ByCOSE(alg int64, key crypto.PublicKey) (*Algorithm, error) {
 	return find("COSE "+decimal(alg), key, func(a *Algorithm) bool {
-		return a.COSE == alg || slices.Contains(a.COSEAliases, alg)
+		return alg != 0 && a.COSE == alg || slices.Contains(a.COSEAliases, alg)
 	})
 }
 
@@ -220,6 +222,9 @@ func find(identifier string, key crypto.PublicKey, named func(*Algorithm) bool) 
 		return nil, err
 	}
 	reason := "it is not supported"
+	if set := parameterSetOf(kind); set != nil && set.slh != 0 {
+		reason = "SLH-DSA has identifiers in CMS (RFC 9814) and none yet in JOSE and COSE"
+	}
 	for _, a := range algorithms {
 		if !named(a) {
 			continue

@@ -49,6 +49,11 @@ func TestIdentifiersAreTheOnesOfTheStandards(t *testing.T) {
 		{ES512, "300a06082a8648ce3d040304", "300b0609608648016503040203"},
 		{Ed25519, "300506032b6570", "300b0609608648016503040203"},
 		{Ed448, "300506032b6571", "300f060960864801650304021202020200"},
+		{MLDSA44, "300b0609608648016503040311", "300b0609608648016503040203"},
+		{MLDSA65, "300b0609608648016503040312", "300b0609608648016503040203"},
+		{MLDSA87, "300b0609608648016503040313", "300b0609608648016503040203"},
+		{SLHDSA128s, "300b0609608648016503040314", "300b0609608648016503040201"},
+		{SLHDSA128f, "300b0609608648016503040315", "300b0609608648016503040201"},
 		{RS256, "300d06092a864886f70d01010b0500", "300b0609608648016503040201"},
 		{PS256, "303d06092a864886f70d01010a3030a00d300b0609608648016503040201a11a301806092a864886f70d010108300b0609608648016503040201a203020120", "300b0609608648016503040201"},
 	} {
@@ -75,11 +80,17 @@ func TestEveryNameLeadsToTheRowThatFitsTheKey(t *testing.T) {
 	for _, alg := range Algorithms() {
 		key := keys[alg.Name]
 		for _, name := range append([]string{alg.JOSE}, alg.JOSEAliases...) {
+			if name == "" {
+				continue // none is registered
+			}
 			if got, err := ByJOSE(name, key); got != alg {
 				t.Errorf("JOSE %s: %v, %v", name, got, err)
 			}
 		}
 		for _, label := range append([]int64{alg.COSE}, alg.COSEAliases...) {
+			if label == 0 {
+				continue // none is registered
+			}
 			if got, err := ByCOSE(label, key); got != alg {
 				t.Errorf("COSE %d: %v, %v", label, got, err)
 			}
@@ -93,6 +104,11 @@ func TestEveryNameLeadsToTheRowThatFitsTheKey(t *testing.T) {
 		}
 		if got, err := ByName(alg.Name); got != alg {
 			t.Errorf("name %s: %v, %v", alg.Name, got, err)
+		}
+	}
+	for label, alg := range map[int64]*Algorithm{-48: MLDSA44, -49: MLDSA65, -50: MLDSA87} {
+		if got, _ := ByCOSE(label, keys[alg.Name]); got != alg {
+			t.Errorf("COSE %d is %v", label, got)
 		}
 	}
 	if got, _ := ByCOSE(-9, keys["ES256"]); got != ES256 {

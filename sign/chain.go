@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
-
-	"github.com/cloudflare/circl/sign/ed448"
 )
 
 // MaxChain is how many certificates a chain may have.
@@ -84,21 +81,7 @@ func checkIssued(cert, issuer *x509.Certificate) error {
 	if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
 		return fmt.Errorf("its issuer %q is not the next one's subject %q", cert.Issuer, issuer.Subject)
 	}
-	pub, err := CertificateKey(issuer)
-	if err != nil {
-		return err
-	}
-	key, ok := pub.(ed448.PublicKey)
-	if !ok {
-		return cert.CheckSignatureFrom(issuer)
-	}
-	if !issuer.BasicConstraintsValid || !issuer.IsCA {
-		return errors.New("its issuer is no CA")
-	}
-	if len(cert.Signature) != ed448.SignatureSize || !ed448.Verify(key, cert.RawTBSCertificate, cert.Signature, "") {
-		return ErrSignature
-	}
-	return nil
+	return checkSignatureFrom(cert, issuer)
 }
 
 // explainOrder tells a chain in the wrong order from a wrong chain: if some

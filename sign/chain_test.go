@@ -80,7 +80,6 @@ func TestDemoOptionsThatMakeNoCertificate(t *testing.T) {
 	now := time.Now()
 	good := DemoOptions{Algorithm: ES256, CommonName: "x", NotBefore: now, NotAfter: now.Add(time.Hour)}
 	for name, change := range map[string]func(*DemoOptions){
-		"Ed448":     func(o *DemoOptions) { o.Algorithm = Ed448 },
 		"RSA":       func(o *DemoOptions) { o.Algorithm = RS256 },
 		"none":      func(o *DemoOptions) { o.Algorithm = nil },
 		"no name":   func(o *DemoOptions) { o.CommonName = "" },

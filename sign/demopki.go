@@ -15,8 +15,7 @@ import (
 // DemoOptions describe a small PKI for trying things out, and for
 // manufacturers who have none yet.
 type DemoOptions struct {
-	// Algorithm is used for both keys; one crypto/x509 can issue with: ES256,
-	// ES384, ES512 or Ed25519.
+	// Algorithm is used for both keys; any that can sign.
 	Algorithm *Algorithm
 	// CommonName names the signer; the CA is called the same with " CA" after it.
 	CommonName string
@@ -77,10 +76,11 @@ func NewDemoPKI(opts DemoOptions) (*DemoPKI, error) {
 }
 
 func (o *DemoOptions) check() error {
-	switch o.Algorithm {
-	case ES256, ES384, ES512, Ed25519:
-	default:
-		return &AlgorithmError{Identifier: nameOf(o.Algorithm), Reason: "certificates are made for ES256, ES384, ES512 and Ed25519"}
+	if o.Algorithm == nil {
+		return &AlgorithmError{Identifier: "none", Reason: "an algorithm must be given for the keys; ES256 suits most"}
+	}
+	if o.Algorithm.VerifyOnly {
+		return &AlgorithmError{Identifier: o.Algorithm.Name, Reason: "we read it and make no keys for it; use ES256 or Ed25519"}
 	}
 	if o.CommonName == "" || len(o.CommonName) > maxCommonName {
 		return &UsageError{Reason: fmt.Sprintf("a common name has 1 to %d octets, this one %d", maxCommonName, len(o.CommonName))}
@@ -89,13 +89,6 @@ func (o *DemoOptions) check() error {
 		return &UsageError{Reason: fmt.Sprintf("a certificate from %v to %v would never be valid", o.NotBefore, o.NotAfter)}
 	}
 	return nil
-}
-
-func nameOf(alg *Algorithm) string {
-	if alg == nil {
-		return "none"
-	}
-	return alg.Name
 }
 
 func (o *DemoOptions) caTemplate() *x509.Certificate {
@@ -133,7 +126,12 @@ func (o *DemoOptions) issue(template, issuer *x509.Certificate, pub crypto.Publi
 		issuer = template
 		template.AuthorityKeyId = template.SubjectKeyId
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer, pub, caKey)
+	var der []byte
+	if o.Algorithm.key.knownToX509() {
+		der, err = x509.CreateCertificate(rand.Reader, template, issuer, pub, caKey)
+	} else {
+		der, err = createCertificate(o.Algorithm, template, issuer, pub, caKey)
+	}
 	if err != nil {
 		return nil, &UsageError{Reason: "the certificate cannot be made: " + err.Error()}
 	}
@@ -147,9 +145,9 @@ func (o *DemoOptions) issue(template, issuer *x509.Certificate, pub crypto.Publi
 // keyIdentifier is the leftmost 160 bits of the SHA-256 of the key's BIT
 // STRING (RFC 7093 §2, method 1).
 func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
-	spki, err := x509.MarshalPKIXPublicKey(pub)
+	spki, err := MarshalPublicKey(pub)
 	if err != nil {
-		return nil, &KeyError{Reason: "the public key cannot be encoded", Err: err}
+		return nil, err
 	}
 	bits, err := publicKeyBits(spki)
 	if err != nil {

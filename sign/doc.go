@@ -21,7 +21,7 @@
 //
 //	wide      ES256, signing and verifying: 16 at a time in AVX-512 registers (package wide)
 //	portable  ES256: k·G by filippo.io/nistec, own scalar arithmetic, one inversion a batch
-//	std       everything: the standard library, and circl for Ed448
+//	std       everything: the standard library, circl for Ed448, ML-DSA and SLH-DSA
 //
 // The choice is made once per process by what the processor can do. The
 // environment variable VOUCHMILL_SIGN_IMPL names one to be used wherever it
@@ -29,7 +29,14 @@
 // [Options.Impl] forces one for a single signer.
 //
 // All of them give the same bytes. ECDSA is deterministic (RFC 6979) unless
-// [Options.Hedged] is set, so that a run can be repeated to the last bit.
+// [Options.Hedged] is set, and so are ML-DSA and SLH-DSA, so that a run can be
+// repeated to the last bit. [Checked] makes any signer verify its own work.
+//
+// # Certificates
+//
+// crypto/x509 knows neither Ed448 nor the post-quantum keys. [CertificateKey],
+// [MatchCertificate], [LoadChain], [NewDemoPKI] and [VerifyChain] do, and leave
+// everything else to it.
 //
 // # Secrets
 //

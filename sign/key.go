@@ -12,6 +12,9 @@ import (
 // publicOf is the public key of a signer, or an error where asking for it
 // would not end well.
 func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
+	if isPostQuantum(key) {
+		return pqPublicOf(key)
+	}
 	switch k := key.(type) {
 	case nil:
 		return nil, &KeyError{Reason: "there is none"}
@@ -36,6 +39,9 @@ func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
 // EdDSA in particular gives its private key away when it signs beside another
 // public key. Keys that live elsewhere are taken at their word.
 func checkPrivate(key crypto.Signer) error {
+	if isPostQuantum(key) {
+		return checkPQPrivate(key)
+	}
 	var derived crypto.PublicKey
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:

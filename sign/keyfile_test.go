@@ -80,7 +80,7 @@ func TestKeysSurviveWritingAndReading(t *testing.T) {
 
 func TestEncryptedKeysAgainstOtherImplementations(t *testing.T) {
 	dir := t.TempDir()
-	algs := signingAlgorithms()
+	algs := slices.DeleteFunc(signingAlgorithms(), func(a *Algorithm) bool { return parameterSetOf(a.key) != nil }) // which openssl 3.0 does not know
 	if testing.Short() {
 		algs = []*Algorithm{ES256, Ed448} // deriving keys is slow on purpose
 	}

@@ -31,7 +31,11 @@ func GenerateKey(alg *Algorithm, random io.Reader) (crypto.Signer, error) {
 	case keyEd448:
 		_, key, err = generated(ed448.GenerateKey(random))
 	default:
-		return nil, &AlgorithmError{Identifier: alg.Name, Reason: "we read it and make no keys for it; use ES256 or Ed25519"}
+		set := parameterSetOf(alg.key)
+		if set == nil {
+			return nil, &AlgorithmError{Identifier: alg.Name, Reason: "we read it and make no keys for it; use ES256 or Ed25519"}
+		}
+		key, err = set.generate(random)
 	}
 	if err != nil {
 		return nil, &KeyError{Reason: "generation failed", Err: err}
@@ -46,8 +50,10 @@ func generated[P crypto.PublicKey, K crypto.Signer](pub P, key K, err error) (cr
 
 // DestroyKey overwrites a private key that lives in this process, so that it
 // can no longer be used. A key of a type it does not know is left alone. The
-// standard library's cache of a used ECDSA key and copies made by the garbage
-// collector are out of reach.
+// standard library's cache of a used ECDSA key, the octets inside circl's
+// SLH-DSA keys and copies made by the garbage collector are out of reach. An
+// ML-DSA public key that was asked of the private key itself shares its matrix
+// and goes with it; those of [Signer] and [PreparePublicKey] do not.
 func DestroyKey(key crypto.Signer) {
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
@@ -60,5 +66,7 @@ func DestroyKey(key crypto.Signer) {
 		clear(k)
 	case ed448.PrivateKey:
 		clear(k)
+	default:
+		destroyPQ(key)
 	}
 }

@@ -24,11 +24,17 @@ const (
 	keyEd25519
 	keyEd448
 	keyRSA
+	keyMLDSA44
+	keyMLDSA65
+	keyMLDSA87
+	keySLHDSA128s
+	keySLHDSA128f
 )
 
 // String names the kind for error texts.
 func (k keyKind) String() string {
-	names := [...]string{keyP256: "P-256", keyP384: "P-384", keyP521: "P-521", keyEd25519: "Ed25519", keyEd448: "Ed448", keyRSA: "RSA"}
+	names := [...]string{keyP256: "P-256", keyP384: "P-384", keyP521: "P-521", keyEd25519: "Ed25519", keyEd448: "Ed448", keyRSA: "RSA",
+		keyMLDSA44: "ML-DSA-44", keyMLDSA65: "ML-DSA-65", keyMLDSA87: "ML-DSA-87", keySLHDSA128s: "SLH-DSA-SHA2-128s", keySLHDSA128f: "SLH-DSA-SHA2-128f"}
 	if int(k) >= len(names) || k == 0 {
 		return "unknown"
 	}
@@ -47,6 +53,9 @@ func (k keyKind) curve() elliptic.Curve {
 	}
 	return nil
 }
+
+// eddsa reports whether the kind's signatures are deterministic by definition.
+func (k keyKind) eddsa() bool { return k == keyEd25519 || k == keyEd448 }
 
 // kindOf classifies a public key.
 func kindOf(key crypto.PublicKey) (keyKind, error) {
@@ -68,6 +77,10 @@ func kindOf(key crypto.PublicKey) (keyKind, error) {
 	case *rsa.PublicKey:
 		if k != nil {
 			return keyRSA, nil
+		}
+	default:
+		if kind := pqKind(key); kind != 0 {
+			return kind, nil
 		}
 	}
 	return 0, &KeyError{Reason: fmt.Sprintf("keys of type %T are not supported", key)}

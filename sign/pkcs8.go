@@ -22,8 +22,8 @@ type privateKeyInfo struct {
 
 var oidEd448Dotted = asn1.ObjectIdentifier{1, 3, 101, 113}
 
-// parsePKCS8 reads an unencrypted PKCS#8 key: what crypto/x509 reads, and
-// Ed448 (RFC 8410 §7), which it does not.
+// parsePKCS8 reads an unencrypted PKCS#8 key: what crypto/x509 reads, and what
+// it does not: Ed448 (RFC 8410 §7), ML-DSA (RFC 9881) and SLH-DSA (RFC 9909).
 func parsePKCS8(der []byte) (crypto.Signer, error) {
 	var info privateKeyInfo
 	rest, err := asn1.Unmarshal(der, &info)
@@ -33,11 +33,31 @@ func parsePKCS8(der []byte) (crypto.Signer, error) {
 	if info.Algorithm.Algorithm.Equal(oidEd448Dotted) {
 		return parseEd448(info.PrivateKey)
 	}
+	if set := parameterSetByOID(info.Algorithm.Algorithm); set != nil {
+		defer clear(info.PrivateKey)
+		return parsePQInfo(set, &info)
+	}
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
 		return nil, &KeyError{Reason: "PKCS#8 key not understood", Err: err}
 	}
 	return usableKey(key)
+}
+
+// parsePQInfo reads a post-quantum key; its identifier takes no parameters.
+func parsePQInfo(set *parameterSet, info *privateKeyInfo) (crypto.Signer, error) {
+	if len(info.Algorithm.Parameters.FullBytes) != 0 {
+		return nil, &KeyError{Reason: fmt.Sprintf("%v keys have no parameters, this one has", set.kind)}
+	}
+	public := info.PublicKey.Bytes
+	if public == nil {
+		return set.parsePrivate(info.PrivateKey, nil)
+	}
+	// [1] IMPLICIT BIT STRING: the first octet counts unused bits.
+	if len(public) == 0 || public[0] != 0 {
+		return nil, &KeyError{Reason: "the public key beside the private key is malformed"}
+	}
+	return set.parsePrivate(info.PrivateKey, public[1:])
 }
 
 func parseEd448(wrapped []byte) (crypto.Signer, error) {
@@ -75,17 +95,31 @@ func marshalPKCS8(key crypto.Signer) ([]byte, error) {
 		if err != nil {
 			return nil, &KeyError{Reason: "cannot be encoded", Err: err}
 		}
-		der, err := asn1.Marshal(struct {
-			Version    int
-			Algorithm  pkix.AlgorithmIdentifier
-			PrivateKey []byte
-		}{0, pkix.AlgorithmIdentifier{Algorithm: oidEd448Dotted}, seed})
+		return marshalKeyInfo(oidEd448Dotted, seed)
+	}
+	if isPostQuantum(key) {
+		octets, oid, err := pqPrivateOctets(key)
 		if err != nil {
 			return nil, &KeyError{Reason: "cannot be encoded", Err: err}
 		}
-		return der, nil
+		return marshalKeyInfo(oid, octets)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, &KeyError{Reason: "cannot be encoded", Err: err}
+	}
+	return der, nil
+}
+
+// marshalKeyInfo writes a PrivateKeyInfo without parameters and overwrites the
+// octets of the key it was given.
+func marshalKeyInfo(oid asn1.ObjectIdentifier, octets []byte) ([]byte, error) {
+	defer clear(octets)
+	der, err := asn1.Marshal(struct {
+		Version    int
+		Algorithm  pkix.AlgorithmIdentifier
+		PrivateKey []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: oid}, octets})
 	if err != nil {
 		return nil, &KeyError{Reason: "cannot be encoded", Err: err}
 	}
@@ -98,8 +132,9 @@ type subjectPublicKeyInfo struct {
 	PublicKey asn1.BitString
 }
 
-// ParsePublicKey reads a DER SubjectPublicKeyInfo: what crypto/x509 reads, and
-// Ed448 (RFC 8410 §4). The error is a [*KeyError].
+// ParsePublicKey reads a DER SubjectPublicKeyInfo: what crypto/x509 reads, Ed448
+// (RFC 8410 §4), ML-DSA (RFC 9881 §4) and SLH-DSA (RFC 9909 §4). The error is a
+// [*KeyError].
 func ParsePublicKey(spki []byte) (crypto.PublicKey, error) {
 	var info subjectPublicKeyInfo
 	rest, err := asn1.Unmarshal(spki, &info)
@@ -113,6 +148,12 @@ func ParsePublicKey(spki []byte) (crypto.PublicKey, error) {
 		}
 		return ed448.PublicKey(octets), nil
 	}
+	if set := parameterSetByOID(info.Algorithm.Algorithm); set != nil {
+		if len(info.Algorithm.Parameters.FullBytes) != 0 || info.PublicKey.BitLength%8 != 0 {
+			return nil, &KeyError{Reason: fmt.Sprintf("%v keys have no parameters and whole octets, this one has not", set.kind)}
+		}
+		return set.parsePublic(info.PublicKey.Bytes)
+	}
 	pub, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
 		return nil, &KeyError{Reason: "public key not understood", Err: err}
@@ -121,6 +162,39 @@ func ParsePublicKey(spki []byte) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	return pub, nil
+}
+
+// MarshalPublicKey writes a DER SubjectPublicKeyInfo, the inverse of
+// [ParsePublicKey]. The error is a [*KeyError].
+func MarshalPublicKey(pub crypto.PublicKey) ([]byte, error) {
+	kind, err := kindOf(pub)
+	if err != nil {
+		return nil, err
+	}
+	switch set := parameterSetOf(kind); {
+	case set != nil:
+		octets, err := pqPublicOctets(pub)
+		if err != nil {
+			return nil, err
+		}
+		return marshalKeyBits(set.dotted(), octets)
+	case kind == keyEd448:
+		return marshalKeyBits(oidEd448Dotted, pub.(ed448.PublicKey))
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, &KeyError{Reason: "the public key cannot be encoded", Err: err}
+	}
+	return der, nil
+}
+
+// marshalKeyBits writes a SubjectPublicKeyInfo without parameters.
+func marshalKeyBits(oid asn1.ObjectIdentifier, octets []byte) ([]byte, error) {
+	der, err := asn1.Marshal(subjectPublicKeyInfo{pkix.AlgorithmIdentifier{Algorithm: oid}, asn1.BitString{Bytes: octets, BitLength: 8 * len(octets)}})
+	if err != nil {
+		return nil, &KeyError{Reason: "the public key cannot be encoded", Err: err}
+	}
+	return der, nil
 }
 
 // publicKeyBits is the contents of the BIT STRING in a SubjectPublicKeyInfo.
@@ -132,7 +206,8 @@ func publicKeyBits(spki []byte) ([]byte, error) {
 	return info.PublicKey.RightAlign(), nil
 }
 
-// CertificateKey is the public key of a certificate, Ed448 included.
+// CertificateKey is the public key of a certificate, also of the kinds that
+// [ParsePublicKey] reads and crypto/x509 does not.
 func CertificateKey(cert *x509.Certificate) (crypto.PublicKey, error) {
 	if cert == nil {
 		return nil, &KeyError{Reason: "there is no certificate to take it from"}

@@ -32,12 +32,14 @@ type Signer interface {
 // Options are the settings of a signer. The zero value is the recommended
 // setting.
 type Options struct {
-	// Hedged mixes randomness into ECDSA nonces. Signatures then differ from
-	// run to run, and a fault attack on deterministic nonces has less to work
-	// with. EdDSA is deterministic by definition and refuses it.
+	// Hedged mixes randomness into ECDSA nonces and into what ML-DSA and SLH-DSA
+	// have in their place. Signatures then differ from run to run, and a fault
+	// attack on deterministic nonces has less to work with. EdDSA is
+	// deterministic by definition and refuses it.
 	Hedged bool
 	// Rand is the source for Hedged, nil for the operating system's. The
-	// standard library's ECDSA takes only the operating system's and ignores it.
+	// standard library's ECDSA and circl's ML-DSA take only the operating
+	// system's and ignore it.
 	Rand io.Reader
 	// Impl forces an implementation by name, "" takes the best one.
 	Impl string
@@ -62,7 +64,7 @@ func NewSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error) 
 	if alg.VerifyOnly {
 		return nil, &AlgorithmError{Identifier: alg.Name, Key: alg.key.String(), Reason: "it is read and never produced; use an ECDSA or Ed25519 key"}
 	}
-	if opts.Hedged && !alg.ECDSA {
+	if opts.Hedged && alg.key.eddsa() {
 		return nil, &UsageError{Reason: alg.Name + " is deterministic by definition and cannot be hedged"}
 	}
 	if err := checkPrivate(key); err != nil {

@@ -27,7 +27,7 @@ func TestSignersOfAllAlgorithmsVerify(t *testing.T) {
 		var first []byte
 		for _, impl := range Implementations(alg, key) {
 			s := newTestSigner(t, alg, key, Options{Impl: impl})
-			inputs := testInputs(alg, 70)
+			inputs := testInputs(alg, slowed(alg, 70))
 			sigs := make([]byte, len(inputs)*alg.SignatureSize)
 			if err := s.SignBatch(sigs, inputs); err != nil || !s.Deterministic() || s.Algorithm() != alg {
 				t.Fatalf("%v by %s: %v", alg, impl, err)
@@ -141,7 +141,7 @@ func TestKeysThatLiveElsewhere(t *testing.T) {
 }
 
 func TestVerifierNamesEachBadItem(t *testing.T) {
-	for _, alg := range []*Algorithm{ES256, ES384, ES512, Ed25519, Ed448} {
+	for _, alg := range []*Algorithm{ES256, ES384, ES512, Ed25519, Ed448, MLDSA44, MLDSA65, MLDSA87, SLHDSA128f} {
 		for _, impl := range VerifierImplementations() {
 			v, err := NewVerifier(VerifierOptions{Impl: impl})
 			if err != nil {
@@ -192,6 +192,15 @@ func testInputs(alg *Algorithm, n int) [][]byte {
 		inputs[i] = alg.Hash.Append(nil, fmt.Append(nil, i))
 	}
 	return inputs
+}
+
+// slowed is how many of n signatures a test has the time for: SLH-DSA makes a
+// few a second.
+func slowed(alg *Algorithm, n int) int {
+	if set := parameterSetOf(alg.key); set != nil && set.slh != 0 {
+		return 1
+	}
+	return n
 }
 
 // signedItems makes a batch of good signatures, by one key or each by its own.

@@ -10,8 +10,9 @@ import (
 	"github.com/cloudflare/circl/sign/ed448"
 )
 
-// stdImplementation signs one by one through crypto.Signer: the standard
-// library's keys, circl's Ed448, and keys that live elsewhere.
+// stdImplementation signs one by one: through crypto.Signer with the standard
+// library's keys, circl's Ed448 and keys that live elsewhere, through circl's
+// own functions with its post-quantum keys.
 var stdImplementation = implementation{
 	name:        "std",
 	available:   func() bool { return true },
@@ -31,6 +32,9 @@ type stdSigner struct {
 }
 
 func newStdSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
+	if isPostQuantum(key) {
+		return newPQSigner(alg, key, opts)
+	}
 	s := &stdSigner{alg: alg, public: key.Public(), key: key, hedged: opts.Hedged}
 	switch key.(type) {
 	case *ecdsa.PrivateKey, ed25519.PrivateKey, ed448.PrivateKey:
@@ -44,7 +48,7 @@ func (s *stdSigner) Public() crypto.PublicKey { return s.public }
 
 // Deterministic: EdDSA is so by definition, wherever the key lives (RFC 8032).
 func (s *stdSigner) Deterministic() bool {
-	return !s.alg.ECDSA || s.software && !s.hedged
+	return s.alg.key.eddsa() || s.software && !s.hedged
 }
 
 func (s *stdSigner) SignBatch(sigs []byte, inputs [][]byte) error {

@@ -61,6 +61,13 @@ func PreparePublicKey(alg *Algorithm, pub crypto.PublicKey) (*PublicKey, error) 
 	if err := checkPublic(pub); err != nil {
 		return nil, err
 	}
+	if pqKind(pub) != 0 {
+		detached, err := detachedPublic(pub)
+		if err != nil {
+			return nil, err
+		}
+		pub = detached
+	}
 	return &PublicKey{alg: alg, key: pub, wide: wideKey(alg, pub)}, nil
 }
 
@@ -158,5 +165,5 @@ func (k *PublicKey) verify(input, sig []byte) bool {
 		}
 		return rsa.VerifyPKCS1v15(key, crypto.SHA256, input, sig) == nil
 	}
-	return false
+	return verifyPQ(k.key, input, sig)
 }

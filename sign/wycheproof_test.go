@@ -58,6 +58,13 @@ type wycheproofFile struct {
 
 func loadWycheproof(t *testing.T, name string) *wycheproofFile {
 	t.Helper()
+	file := new(wycheproofFile)
+	decodeWycheproof(t, name, file)
+	return file
+}
+
+func decodeWycheproof(t *testing.T, name string, file any) {
+	t.Helper()
 	f, err := os.Open(filepath.Join(vectorsDir(t), "wycheproof", name+".json.gz"))
 	if err != nil {
 		t.Fatal(err)
@@ -67,11 +74,9 @@ func loadWycheproof(t *testing.T, name string) *wycheproofFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := new(wycheproofFile)
 	if err := json.NewDecoder(z).Decode(file); err != nil {
 		t.Fatal(err)
 	}
-	return file
 }
 
 func unhex(t *testing.T, s string) []byte {
