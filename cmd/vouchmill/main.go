@@ -63,6 +63,6 @@ durable stays and the same command continues.`,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(newKeygen(), newIssue(), newGet(), newExport(), newVerify(), newInspect(), newRuns(), newStore(), newDemo(), newVersion(), newMan())
+	root.AddCommand(newKeygen(), newBenchKey(), newIssue(), newGet(), newExport(), newVerify(), newInspect(), newRuns(), newStore(), newDemo(), newVersion(), newMan())
 	return root
 }
