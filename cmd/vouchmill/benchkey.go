@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/sha512"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"sync"
 	"text/tabwriter"
@@ -101,7 +101,7 @@ func measureKey(parent context.Context, signer sign.Signer, batch, workers int, 
 	start := time.Now()
 	var wg sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() { counts[w], errs[w] = signFor(ctx, signer, batch, uint64(w)<<32) })
+		wg.Go(func() { counts[w], errs[w] = signFor(ctx, signer, batch, uint64(w)) })
 	}
 	wg.Wait()
 	elapsed, total := time.Since(start), 0
@@ -114,16 +114,19 @@ func measureKey(parent context.Context, signer sign.Signer, batch, workers int, 
 	return float64(total) / elapsed.Seconds(), context.Cause(parent)
 }
 
-// signFor signs batches of digests that differ until ctx ends.
+// signFor signs batches of random digests until ctx ends.
 func signFor(ctx context.Context, signer sign.Signer, batch int, seed uint64) (int, error) {
 	alg := signer.Algorithm()
 	inputs, sigs := make([][]byte, batch), make([]byte, batch*alg.SignatureSize)
+	digests := make([]byte, batch*alg.DigestSize)
+	for i := range inputs {
+		inputs[i] = digests[i*alg.DigestSize : (i+1)*alg.DigestSize]
+	}
+	random := rand.NewChaCha8([32]byte(binary.BigEndian.AppendUint64(make([]byte, 24), seed)))
 	count := 0
 	for ctx.Err() == nil {
-		for i := range inputs {
-			seed++
-			digest := sha512.Sum512(binary.BigEndian.AppendUint64(nil, seed))
-			inputs[i] = digest[:alg.DigestSize]
+		if _, err := random.Read(digests); err != nil {
+			return count, err
 		}
 		if err := signer.SignBatch(sigs, inputs); err != nil {
 			return count, err
