@@ -1,33 +1,112 @@
 package wide
 
+import (
+	"slices"
+	"sync"
+)
+
 // Verify sets ok[i] to whether sigs[i] is the signature r‖s of digests[i] under
 // keys[i]. A digest or a signature of a wrong length is not an error but fails.
 // The arguments have the same length, or a [*ShapeError] is returned and ok is
 // untouched. Verify is safe for concurrent use and takes variable time.
 //
-// If all keys are the same *Key, it is [Key.VerifyMany].
+// Signatures under the same *Key in one call are brought together, see
+// [Key.VerifyMany].
 func Verify(keys []*Key, digests, sigs [][]byte, ok []bool) error {
 	if len(keys) != len(digests) {
 		return &ShapeError{"keys", -1, len(keys), len(digests)}
 	}
-	if err := checkShapes(digests, sigs, ok); err != nil || len(keys) == 0 {
+	if err := checkShapes(digests, sigs, ok); err != nil {
 		return err
 	}
-	same := true
-	for _, k := range keys {
-		same = same && k == keys[0]
-	}
-	switch {
-	case same:
+	if len(keys) > 0 && sameKeys(keys) {
 		keys[0].verifyMany(digests, sigs, ok)
-	case len(digests) >= minVerify && Available():
-		verifyWide(keys, nil, digests, sigs, ok)
-	default:
-		for i, k := range keys {
+		return nil
+	}
+	g := gatherPool.Get().(*gathered)
+	defer gatherPool.Put(g)
+	for len(keys) > 0 {
+		n := min(len(keys), gatherSize)
+		g.verify(keys[:n], digests[:n], sigs[:n], ok[:n])
+		keys, digests, sigs, ok = keys[n:], digests[n:], sigs[n:], ok[n:]
+	}
+	return nil
+}
+
+func sameKeys(keys []*Key) bool {
+	for _, k := range keys {
+		if k != keys[0] {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	// gatherSize is how many signatures are looked at together.
+	gatherSize = 256
+	// gatherKeys bounds the keys that are looked for among them.
+	gatherKeys = 8
+	// gatherLeast is the least number of signatures for which a call of their own
+	// pays: 16 lanes under one key take as long as about six among others.
+	gatherLeast = 8
+)
+
+// gathered are the signatures under one key, or those that are left.
+type gathered struct {
+	keys          [gatherSize]*Key
+	digests, sigs [gatherSize][]byte
+	ok            [gatherSize]bool
+	of            [gatherSize]int // their places in the batch
+	done          [gatherSize]bool
+	n             int
+}
+
+var gatherPool = sync.Pool{New: func() any { return new(gathered) }}
+
+// verify does the signatures under the first few keys that have enough of them
+// key by key, the others together.
+func (g *gathered) verify(keys []*Key, digests, sigs [][]byte, ok []bool) {
+	var tried [gatherKeys]*Key
+	for t := range tried {
+		i := slices.IndexFunc(keys, func(k *Key) bool { return !slices.Contains(tried[:t], k) })
+		if i < 0 {
+			break
+		}
+		tried[t] = keys[i]
+		if g.take(keys, digests, sigs, keys[i]); g.n >= gatherLeast {
+			keys[i].verifyMany(g.digests[:g.n], g.sigs[:g.n], g.ok[:g.n])
+			g.give(ok)
+		}
+	}
+	if g.take(keys, digests, sigs, nil); g.n >= minVerify && Available() {
+		verifyWide(g.keys[:g.n], nil, g.digests[:g.n], g.sigs[:g.n], g.ok[:g.n])
+		g.give(ok)
+	}
+	for i, k := range keys {
+		if !g.done[i] {
 			ok[i] = k.verifyOne(digests[i], sigs[i])
 		}
 	}
-	return nil
+	*g = gathered{}
+}
+
+// take collects what is not done under a key, or under any if key is nil.
+func (g *gathered) take(keys []*Key, digests, sigs [][]byte, key *Key) {
+	g.n = 0
+	for i, k := range keys {
+		if !g.done[i] && (k == key || key == nil) {
+			g.keys[g.n], g.digests[g.n], g.sigs[g.n], g.of[g.n] = k, digests[i], sigs[i], i
+			g.n++
+		}
+	}
+}
+
+// give puts the results where they belong.
+func (g *gathered) give(ok []bool) {
+	for i, at := range g.of[:g.n] {
+		ok[at], g.done[at] = g.ok[i], true
+	}
 }
 
 // VerifyMany does the same for signatures under one key. From about a hundred
@@ -48,9 +127,7 @@ func (k *Key) verifyMany(digests, sigs [][]byte, ok []bool) {
 		verifyWide(nil, k, digests, sigs, ok)
 		return
 	}
-	for i := range digests {
-		ok[i] = k.verifyOne(digests[i], sigs[i])
-	}
+	k.verifyScalar(digests, sigs, ok)
 }
 
 func checkShapes(digests, sigs [][]byte, ok []bool) error {
