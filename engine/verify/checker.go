@@ -166,7 +166,7 @@ func (c *checker) judge(s *subject, err error) {
 	a := &s.attempts[s.next]
 	if err == nil {
 		s.proven, s.finding = s.next, finding{}
-		if s.envelope.Signers[a.signer].CertIndex < 0 {
+		if s.hidden(a.signer) {
 			c.chains.prefer(a.who)
 		}
 		return
@@ -176,8 +176,9 @@ func (c *checker) judge(s *subject, err error) {
 	if errors.Is(err, sign.ErrSignature) {
 		cause = "the signed octets were altered, or another key made it"
 	}
-	if n := len(s.attempts); n > 1 && s.envelope.Signers[a.signer].CertIndex < 0 {
-		s.fail(found(CheckSignature, "name the signer's certificate as a helper, if it is another", "it verifies under none of the %d certificates at hand", n))
+	if s.hidden(a.signer) {
+		s.fail(found(CheckSignature, "name the signer's certificate as a helper, if it is another",
+			"the envelope does not show its signer, and it verifies under none of the %d keys at hand", len(s.attempts)))
 		return
 	}
 	s.fail(found(CheckSignature, "take the voucher from where it was issued", "it does not verify under the %v key of %q: %s", a.key.Algorithm(), a.who.cert.Subject, cause))

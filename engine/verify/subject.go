@@ -57,44 +57,58 @@ func (c *checker) open(s *subject, it *item, voucher []byte) error {
 	return nil
 }
 
+// hidden reports whether the envelope leaves open who made signature i, so that
+// it has to be tried under several keys.
+func (s *subject) hidden(i int) bool {
+	return s.envelope.Signers[i].CertIndex < 0 && s.envelope.Format != codec.FormatCMS
+}
+
 // attempt finds who may have made signature i of the envelope.
 func (c *checker) attempt(s *subject, i int) error {
-	signer := &s.envelope.Signers[i]
 	var why finding
-	c.who, why = c.chains.candidates(c.who[:0], &s.envelope, signer)
-	if !why.none() {
-		s.fail(why)
-		return nil
-	}
+	c.who, why = c.chains.candidates(c.who[:0], &s.envelope, &s.envelope.Signers[i])
 	begin := len(s.attempts)
 	for _, who := range c.who {
-		if f := who.bad; who.cert == nil {
-			s.fail(f)
-			continue
-		}
-		alg, err := algorithm(who, s.envelope.Format, signer)
-		if err != nil {
-			s.fail(found(CheckAlgorithm, "ask the issuer for a signature by an algorithm of this key", "signer %q: %v", who.cert.Subject, err))
-			continue
-		}
-		if !who.bad.none() {
-			s.fail(who.bad)
-			continue
-		}
-		key, err := who.prepare(alg)
-		if err != nil {
-			s.fail(found(CheckAlgorithm, "ask the issuer for a signature by another key", "signer %q: %v", who.cert.Subject, err))
+		key, f := c.key(s, i, who)
+		if !f.none() {
+			if why.none() {
+				why = f
+			}
 			continue
 		}
 		if err := c.hash(s, i, who, key); err != nil {
 			return err
 		}
 	}
-	if len(s.attempts) == begin && signer.CertIndex < 0 && s.envelope.Format != codec.FormatCMS {
+	switch {
+	case len(s.attempts) > begin:
+	case s.hidden(i) && len(c.who) > 0:
 		s.fail(found(CheckChain, "name the signer's certificate as a helper",
-			"the envelope shows no signer, and none of the %d certificates at hand can have signed it (the first: %s)", len(c.who), s.finding.reason))
+			"the envelope does not show its signer, and none of the %d certificates at hand can have signed it (the first: %s)", len(c.who), why.reason))
+	default:
+		s.fail(why)
 	}
 	return nil
+}
+
+// key is that of a candidate for signature i, or why it is none.
+func (c *checker) key(s *subject, i int, who *signer) (*sign.PublicKey, finding) {
+	if who.cert == nil {
+		return nil, who.bad
+	}
+	const remedy = "ask the issuer for a signature by an algorithm of its key"
+	alg, err := algorithm(who, s.envelope.Format, &s.envelope.Signers[i])
+	if err != nil {
+		return nil, found(CheckAlgorithm, remedy, "signer %q: %v", who.cert.Subject, err)
+	}
+	if !who.bad.none() {
+		return nil, who.bad
+	}
+	key, err := who.prepare(alg)
+	if err != nil {
+		return nil, found(CheckAlgorithm, remedy, "signer %q: %v", who.cert.Subject, err)
+	}
+	return key, finding{}
 }
 
 // algorithm is the one that the envelope states, where it fits the key: the

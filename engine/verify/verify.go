@@ -127,10 +127,12 @@ func (j *job) fill(ctx context.Context, _ engine.Turn, b *batch) (more bool, err
 	b.last = j.feed.fill(b)
 	j.position += uint64(len(b.items))
 	if b.last {
-		err = j.feed.close()
+		if err := j.feed.close(); err != nil && b.ended == nil {
+			b.ended = found(CheckRead, "", "%v", err).at(j.source.name, "")
+		}
 		j.feed, j.source = nil, nil
 	}
-	return j.feed != nil || j.nextOf < len(j.cfg.Sources), err
+	return j.feed != nil || j.nextOf < len(j.cfg.Sources), nil
 }
 
 // finish completes the report.
