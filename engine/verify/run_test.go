@@ -63,13 +63,12 @@ func TestCancellingStopsAndReportsHowFarItCame(t *testing.T) {
 	p := fixture.NewPKI(t, sign.ES256)
 	ctx, cancel := context.WithCancel(context.Background())
 	endless := &endless{voucher: makerOf(p).sealVoucher(t, codec.FormatCOSE, voucher(p, "SN-1")), after: 3000, then: cancel}
-	counters := new(verify.Counters)
-	report, err := verify.Run(ctx, verify.Config{Trust: trust(p), Sources: []verify.Source{verify.Entries("endless", endless)}, Counters: counters})
+	report, err := verify.Run(ctx, verify.Config{Trust: trust(p), Sources: []verify.Source{verify.Entries("endless", endless)}})
 	var stop *engine.StopError
 	if !errors.As(err, &stop) || !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	if report.Passed == 0 || report.Passed != counters.Checked.Load() || report.Failed != 0 {
+	if report.Passed == 0 || report.Passed != report.Vouchers || report.Failed != 0 {
 		t.Errorf("report %+v", report)
 	}
 }

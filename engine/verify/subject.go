@@ -1,8 +1,6 @@
 package verify
 
 import (
-	"fmt"
-
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -97,7 +95,7 @@ func (c *checker) key(s *subject, i int, who *signer) (*sign.PublicKey, finding)
 		return nil, who.bad
 	}
 	const remedy = "ask the issuer for a signature by an algorithm of its key"
-	alg, err := algorithm(who, s.envelope.Format, &s.envelope.Signers[i])
+	alg, err := who.algorithm(s.envelope.Format, &s.envelope.Signers[i])
 	if err != nil {
 		return nil, found(CheckAlgorithm, remedy, "signer %q: %v", who.cert.Subject, err)
 	}
@@ -109,23 +107,6 @@ func (c *checker) key(s *subject, i int, who *signer) (*sign.PublicKey, finding)
 		return nil, found(CheckAlgorithm, remedy, "signer %q: %v", who.cert.Subject, err)
 	}
 	return key, finding{}
-}
-
-// algorithm is the one that the envelope states, where it fits the key: the
-// envelope alone never decides (RFC 8725 §3.1).
-func algorithm(who *signer, format codec.Format, s *codec.EnvelopeSigner) (*sign.Algorithm, error) {
-	if who.keyErr != nil {
-		return nil, who.keyErr
-	}
-	switch format {
-	case codec.FormatCMS:
-		return sign.ByOID(s.SignatureOID, s.DigestOID, who.key)
-	case codec.FormatJWS:
-		return sign.ByJOSE(string(s.JOSE), who.key)
-	case codec.FormatCOSE:
-		return sign.ByCOSE(s.COSE, who.key)
-	}
-	return nil, fmt.Errorf("envelope format %v has no signatures", format)
 }
 
 // hash adds an attempt, and what it needs to the batch's digests. Attempts of

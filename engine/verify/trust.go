@@ -32,29 +32,6 @@ type Trust struct {
 // ErrNoAnchor is returned where there is nobody to believe.
 var ErrNoAnchor = errors.New("verify: no trust anchor is given; name the certificate authority of the voucher signer")
 
-// A signer is a certificate with what is known about it. It belongs to one
-// worker.
-type signer struct {
-	cert *x509.Certificate // nil where it cannot be read
-	bad  finding           // why it is not believed
-	key  any               // crypto.PublicKey; nil where keyErr says why
-	// keyErr is why the key cannot be used, whatever the algorithm.
-	keyErr   error
-	prepared map[*sign.Algorithm]*sign.PublicKey
-}
-
-// prepare returns the signer's public key for alg.
-func (s *signer) prepare(alg *sign.Algorithm) (*sign.PublicKey, error) {
-	if k := s.prepared[alg]; k != nil {
-		return k, nil
-	}
-	k, err := sign.PreparePublicKey(alg, s.key)
-	if err == nil {
-		s.prepared[alg] = k
-	}
-	return k, err
-}
-
 // chains finds signers and remembers them. It belongs to one worker.
 type chains struct {
 	at      time.Time
