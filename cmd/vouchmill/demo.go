@@ -145,7 +145,7 @@ func writeSynthetic(path string, n uint64) error {
 
 // load reads what prepare made, as issue and verify would.
 func (d *demo) load(keys, domain string) error {
-	signer, chain, err := loadSigner(d.cmd, filepath.Join(keys, "masa.key"), filepath.Join(keys, "masa.pem"), "", sign.Options{})
+	signer, chain, err := loadSigner(d.cmd, filepath.Join(keys, "masa.key"), filepath.Join(keys, "masa.pem"), "", sign.Options{}, sign.CheckEvery)
 	if err != nil {
 		return err
 	}

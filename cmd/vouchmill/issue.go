@@ -116,7 +116,11 @@ func issueVouchers(cmd *cobra.Command, s *profile.Settings) error {
 	if err := required(s); err != nil {
 		return err
 	}
-	signer, chain, err := loadSigner(cmd, s.Key.Or(""), s.Cert.Or(""), s.KeyPassFile.Or(""), sign.Options{Hedged: s.Hedged.Or(false)})
+	checkEvery := sign.CheckEvery
+	if s.SelfCheck.Or("some") == "all" {
+		checkEvery = 1
+	}
+	signer, chain, err := loadSigner(cmd, s.Key.Or(""), s.Cert.Or(""), s.KeyPassFile.Or(""), sign.Options{Hedged: s.Hedged.Or(false)}, checkEvery)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 
@@ -69,8 +70,8 @@ func firstLine(file string) ([]byte, error) {
 }
 
 // loadSigner loads the key and its chain, checks that they belong together and
-// returns a signer for them.
-func loadSigner(cmd *cobra.Command, keyFile, certFile, passFile string, opts sign.Options) (sign.Signer, []*x509.Certificate, error) {
+// returns a signer for them that verifies one in checkEvery of its signatures.
+func loadSigner(cmd *cobra.Command, keyFile, certFile, passFile string, opts sign.Options, checkEvery int) (sign.Signer, []*x509.Certificate, error) {
 	pem, err := readFile(certFile, sign.MaxPEMBytes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--cert: %w", err)
@@ -91,7 +92,11 @@ func loadSigner(cmd *cobra.Command, keyFile, certFile, passFile string, opts sig
 		sign.DestroyKey(key.Key)
 		return nil, nil, usageError("--key %s, --cert %s: %w", keyFile, certFile, err)
 	}
-	return signer, chain, nil
+	checked, err := sign.Checked(signer, checkEvery)
+	if err != nil {
+		return nil, nil, errors.Join(err, signer.Close())
+	}
+	return checked, chain, nil
 }
 
 func signerFor(key crypto.Signer, cert *x509.Certificate, opts sign.Options) (sign.Signer, error) {

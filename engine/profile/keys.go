@@ -94,6 +94,7 @@ var keys = []key{
 	of("key-pass-file", "FILE", "VOUCHMILL_KEY_PASS, else a prompt", "file whose first line decrypts the key", func(s *Settings) *Setting[string] { return &s.KeyPassFile }, fileName),
 	of("cert", "FILE", "required", "certificate of the voucher signer, then its chain, PEM", func(s *Settings) *Setting[string] { return &s.Cert }, fileName),
 	of("hedged", "true or false", "false", "mix randomness into ECDSA signatures; the run is then not reproducible", func(s *Settings) *Setting[bool] { return &s.Hedged }, boolean),
+	of("check", "some or all", "some", "verify the first signature and at least one in 256 before their batch is kept, or every one", func(s *Settings) *Setting[string] { return &s.SelfCheck }, oneOf("some", "all")),
 	of("econtent", "anima or data", "anima", "content type of CMS: id-ct-animaJSONVoucher, or id-data for old pledges", func(s *Settings) *Setting[string] { return &s.EContent }, oneOf("anima", "data")),
 	of("signing-time", "none or created-on", "none", "signed attribute signing-time of CMS", func(s *Settings) *Setting[string] { return &s.SigningTime }, oneOf("none", "created-on")),
 

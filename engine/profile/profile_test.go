@@ -21,6 +21,7 @@ key: masa.key
 key-pass-file: pass.txt
 cert: "masa.pem"
 hedged: true
+check: all
 econtent: data
 signing-time: created-on
 created-on: 2026-03-01T00:00:00Z

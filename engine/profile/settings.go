@@ -80,6 +80,7 @@ type Settings struct {
 	KeyPassFile Setting[string]
 	Cert        Setting[string]
 	Hedged      Setting[bool]
+	SelfCheck   Setting[string] // "some" or "all"
 
 	// The list.
 	Devices      Setting[string]
