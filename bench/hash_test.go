@@ -62,12 +62,15 @@ func repeat[T any](v T, n int) []T {
 
 func benchmarkDigests(b *testing.B, name string, batch int, hash func() error) {
 	b.Run(name, func(b *testing.B) {
+		before := CPUTime()
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := hash(); err != nil {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/(float64(b.N)*float64(batch)), "ns/digest")
+		digests := float64(b.N) * float64(batch)
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/digests, "ns/digest")
+		ReportCPU(b, CPUTime()-before, digests, "digest")
 	})
 }

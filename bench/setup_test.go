@@ -101,11 +101,8 @@ func octetsIn(t testing.TB, dir string) (octets int64) {
 	return octets
 }
 
-// reportVouchers adds the rate and, where cpu is known, the processor time of
-// all goroutines a voucher.
+// reportVouchers adds the rate and what a voucher cost.
 func reportVouchers(b *testing.B, vouchers float64, cpu time.Duration) {
 	b.ReportMetric(vouchers/b.Elapsed().Seconds(), "vouchers/s")
-	if cpu > 0 {
-		b.ReportMetric(float64(cpu)/vouchers, "ns-cpu/voucher")
-	}
+	ReportCPU(b, cpu, vouchers, "voucher")
 }

@@ -117,7 +117,7 @@ func BenchmarkMake(b *testing.B) {
 		m := newMatch(b, format)
 		name := fmt.Sprintf("env=%v/impl=", format)
 		b.Run(name+m.peer.Name, func(b *testing.B) {
-			next := 0
+			next, before := 0, bench.CPUTime()
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := m.peer.Encode(m.payloads[next%batchSize]); err != nil {
@@ -125,6 +125,7 @@ func BenchmarkMake(b *testing.B) {
 				}
 				next++
 			}
+			bench.ReportCPU(b, bench.CPUTime()-before, float64(b.N), "voucher")
 		})
 		for _, impl := range []string{"portable", "vouchmill"} {
 			forced := impl
@@ -133,7 +134,7 @@ func BenchmarkMake(b *testing.B) {
 			}
 			batch := m.ours(b, forced)
 			b.Run(name+impl, func(b *testing.B) {
-				next := 0
+				next, before := 0, bench.CPUTime()
 				b.ReportAllocs()
 				for b.Loop() {
 					if next%batchSize == 0 {
@@ -143,6 +144,7 @@ func BenchmarkMake(b *testing.B) {
 					}
 					next++
 				}
+				bench.ReportCPU(b, bench.CPUTime()-before, float64(b.N), "voucher")
 			})
 		}
 	}
@@ -161,7 +163,7 @@ func BenchmarkRead(b *testing.B) {
 			decode func([]byte) error
 		}{{m.peer.Name, m.peer.Decode}, {"vouchmill", ours.envelope}, {"vouchmill-whole", ours.whole}} {
 			b.Run(fmt.Sprintf("env=%v/impl=%s", format, side.name), func(b *testing.B) {
-				next := 0
+				next, before := 0, bench.CPUTime()
 				b.ReportAllocs()
 				for b.Loop() {
 					if err := side.decode(batch.Voucher(next % batchSize)); err != nil {
@@ -169,6 +171,7 @@ func BenchmarkRead(b *testing.B) {
 					}
 					next++
 				}
+				bench.ReportCPU(b, bench.CPUTime()-before, float64(b.N), "voucher")
 			})
 		}
 	}

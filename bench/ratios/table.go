@@ -1,0 +1,92 @@
+package main
+
+import "fmt"
+
+const module = "github.com/vouchmill/vouchmill"
+
+// A value is one metric of one benchmark.
+type value struct {
+	suite string // bench, portable or peers
+	name  string // without Benchmark in front
+	unit  string
+}
+
+// A row is a ratio of two values.
+type row struct {
+	text, aim   string
+	over, under value
+
+	ratios      []float64
+	above, base float64 // of the round at hand
+}
+
+// take notes what a suite measured of the row.
+func (r *row) take(suite string, found results) {
+	if r.over.suite == suite {
+		r.above = found[r.over.name][r.over.unit]
+	}
+	if r.under.suite == suite {
+		r.base = found[r.under.name][r.under.unit]
+	}
+}
+
+// endRound adds the ratio of the round. Both values are missing where the
+// machine cannot run one of the benchmarks.
+func (r *row) endRound() error {
+	if r.above > 0 && r.base > 0 {
+		r.ratios = append(r.ratios, r.above/r.base)
+	} else if r.above == 0 && r.base == 0 {
+		return fmt.Errorf("%s: neither %s nor %s was measured", r.text, r.over.name, r.under.name)
+	}
+	r.above, r.base = 0, 0
+	return nil
+}
+
+// table is what is compared: processor time on both sides, of all goroutines and
+// the collector, so that a ratio is how many times as much one core gets done.
+func table() []row {
+	var rows []row
+	add := func(text, aim string, over, under value) {
+		rows = append(rows, row{text: text, aim: aim, over: over, under: under})
+	}
+	signed := func(impl string, batch int) value {
+		return value{"bench", fmt.Sprintf("Sign/alg=es256/impl=%s/batch=%d", impl, batch), "ns-cpu/sig"}
+	}
+	verified := func(impl string) value {
+		return value{"bench", "VerifySig/alg=es256/keys=one/impl=" + impl, "ns-cpu/sig"}
+	}
+	add("ES256 signed, portable, batches of 256 ÷ crypto/ecdsa", "≥ 1.5", signed("crypto", 1), signed("portable", 256))
+	add("ES256 signed, wide, batches of 256 ÷ crypto/ecdsa", "", signed("crypto", 1), signed("wide", 256))
+	add("ES256 verified, wide, one key ÷ crypto/ecdsa", "", verified("std"), verified("wide"))
+
+	for _, peer := range []struct{ env, name, made, read string }{
+		{"cms", "smallstep-pkcs7", "≥ 3", "≥ 10"}, {"jws", "go-jose", "≥ 2.5", "≥ 10"}, {"cose", "go-cose", "≥ 1.7", "≥ 10"},
+	} {
+		of := func(top, impl string) value {
+			return value{"peers", fmt.Sprintf("%s/env=%s/impl=%s", top, peer.env, impl), "ns-cpu/voucher"}
+		}
+		add(fmt.Sprintf("%s made in memory, portable ÷ %s", peer.env, peer.name), peer.made, of("Make", peer.name), of("Make", "portable"))
+		add(fmt.Sprintf("%s made in memory, best signer ÷ %s", peer.env, peer.name), "", of("Make", peer.name), of("Make", "vouchmill"))
+		add(fmt.Sprintf("%s read, envelope ÷ %s", peer.env, peer.name), peer.read, of("Read", peer.name), of("Read", "vouchmill"))
+		add(fmt.Sprintf("%s read, envelope and all leaves ÷ %s, envelope", peer.env, peer.name), "", of("Read", peer.name), of("Read", "vouchmill-whole"))
+	}
+
+	for _, env := range []string{"cms", "jws", "cose"} {
+		for _, sink := range []string{"memory", "store"} {
+			name := fmt.Sprintf("Issue/env=%s/alg=es256/sink=%s", env, sink)
+			add(fmt.Sprintf("%s, whole run to %s, portable ÷ its signatures alone", env, sink), "≥ 0.88",
+				signed("portable", 256), value{"portable", name, "ns-cpu/voucher"})
+			add(fmt.Sprintf("%s, whole run to %s, wide ÷ its signatures alone", env, sink), "",
+				signed("wide", 256), value{"bench", name, "ns-cpu/voucher"})
+		}
+		unsigned := value{"bench", fmt.Sprintf("Issue/env=%s/alg=none/sink=store", env), "ns-cpu/voucher"}
+		add(env+", list to durable store without the signature ÷ crypto/ecdsa signing once", "≥ 20", signed("crypto", 1), unsigned)
+		add(env+", every check of a voucher ÷ crypto/ecdsa verifying once", "",
+			verified("std"), value{"bench", fmt.Sprintf("Verify/env=%s/source=memory", env), "ns-cpu/voucher"})
+	}
+	digest := func(impl string) value { return value{"bench", "Hash/hash=SHA-256/impl=" + impl, "ns-cpu/digest"} }
+	add("SHA-256 of a content, prefix kept ÷ whole", "", digest("whole"), digest("scalar"))
+	add("SHA-256 of a content, prefix kept and wide ÷ whole", "", digest("whole"), digest("wide"))
+	add("SHA-256 of a content, sha256-simd ÷ crypto/sha256", "", digest("whole"), digest("sha256-simd"))
+	return rows
+}
