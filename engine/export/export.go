@@ -129,7 +129,7 @@ func begin(cfg *Config) (*job, error) {
 		if j.signed, err = manifest.Parse(j.run.Final()); err != nil {
 			return nil, &store.DamageError{Run: j.info.Name, Part: "run record", Err: err}
 		}
-		return j, j.checkSignature()
+		return j, j.checkManifest()
 	case store.Unfinished:
 		if !cfg.Unfinished {
 			return nil, fmt.Errorf("run %s: %w, with %d vouchers so far; finish it by the command that began it, or ask for an unfinished one", j.info.Name, ErrUnfinished, j.info.Vouchers)
@@ -139,9 +139,9 @@ func begin(cfg *Config) (*job, error) {
 	return nil, &store.RunStateError{Name: j.info.Name, State: j.info.State, Op: "export"}
 }
 
-// checkSignature verifies the manifest under the run's own certificate: who that
-// is, whoever receives the bundle judges.
-func (j *job) checkSignature() error {
+// checkManifest verifies that the manifest is the run's, under its own
+// certificate: who that is, whoever receives the bundle judges.
+func (j *job) checkManifest() error {
 	verifier, err := sign.NewVerifier(sign.VerifierOptions{})
 	if err != nil {
 		return err
@@ -149,6 +149,9 @@ func (j *job) checkSignature() error {
 	err = j.signed.VerifySignature(verifier)
 	if err == nil && !j.signed.Chain[0].Equal(j.cfg.Run.Compiler.Chain()[0]) {
 		err = errors.New("its manifest is signed by another certificate than its vouchers")
+	}
+	if err == nil && j.signed.Manifest.Run != j.info.Name {
+		err = fmt.Errorf("its manifest is that of run %q", j.signed.Manifest.Run)
 	}
 	if err != nil {
 		return &store.DamageError{Run: j.info.Name, Part: "run record", Err: err}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 
+	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/seen"
 )
@@ -38,7 +39,7 @@ func findShared(ctx context.Context, r *run.Reader) (*shared, error) {
 		}
 		if pages++; pages%scanEvery == 0 {
 			if err := context.Cause(ctx); err != nil {
-				return nil, err
+				return nil, &engine.StopError{Aborted: true, Cause: err}
 			}
 		}
 		for i := range view.Count() {
