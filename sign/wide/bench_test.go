@@ -60,24 +60,3 @@ func BenchmarkVerifySig(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkSignChecked(b *testing.B) {
-	wide, _ := signersOf(b, testKey(1))
-	for _, c := range []struct {
-		name  string
-		check Check
-	}{{"none", CheckNone}, {"some", CheckSome}, {"all", CheckAll}} {
-		for _, n := range []int{1, 16, 256} {
-			b.Run(fmt.Sprintf("check=%s/batch=%d", c.name, n), func(b *testing.B) {
-				wide.SetCheck(c.check)
-				digests, sigs := randomDigests(n), make([]byte, SignatureSize*n)
-				for b.Loop() {
-					if err := wide.SignDigests(sigs, digests); err != nil {
-						b.Fatal(err)
-					}
-				}
-				reportRate(b, n)
-			})
-		}
-	}
-}

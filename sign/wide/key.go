@@ -51,9 +51,3 @@ func (k *Key) verifyOne(digest, sig []byte) bool {
 	r, s := new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:])
 	return ecdsa.Verify(k.public, digest, r, s)
 }
-
-func (k *Key) verifyScalar(digests, sigs [][]byte, ok []bool) {
-	for i := range digests {
-		ok[i] = k.verifyOne(digests[i], sigs[i])
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"io"
 	"sync"
-	"sync/atomic"
 
 	"github.com/vouchmill/vouchmill/sign/sha256x16"
 	"golang.org/x/crypto/cryptobyte"
@@ -19,19 +18,15 @@ const (
 	SignatureSize = 64
 )
 
-// A Signer signs digests with one private key. It verifies some of its signatures
-// before it lets them go, see [Check]. It is safe for concurrent use.
+// A Signer signs digests with one private key. It does not verify what it signed;
+// its caller decides how much of that is worth its time. It is safe for
+// concurrent use.
 type Signer struct {
 	mu     sync.RWMutex // held for reading while signing, for writing by Close
 	d      [32]byte     // private key, big-endian
 	key    *ecdsa.PrivateKey
 	nonces *sha256x16.Nonces
 	wide   *wideKey // nil where the wide code does not run
-	public *Key     // to verify what was signed
-
-	check  atomic.Uint32 // a Check
-	signed atomic.Uint64 // signatures made by the wide code
-	faulty atomic.Bool   // the wide code has made a wrong signature
 }
 
 // NewSigner takes a private key as 32 octets, big-endian, in [1, n-1]; a
@@ -53,10 +48,6 @@ func newSigner(d []byte, wide bool) (*Signer, error) {
 	s.nonces = sha256x16.NewNonces(&s.d)
 	if wide {
 		s.wide = newWideKey(&s.d)
-		if s.public, err = newKey(&key.PublicKey, true); err != nil {
-			return nil, err
-		}
-		s.public.seen.Store(tableAfter) // its table pays
 	}
 	return s, nil
 }
@@ -94,13 +85,10 @@ func (s *Signer) sign(sigs []byte, digests [][]byte, random io.Reader) error {
 	if s.key == nil {
 		return ErrClosed
 	}
-	if s.wide == nil || s.faulty.Load() || len(digests) == 0 {
+	if s.wide == nil {
 		return s.signScalar(sigs, digests, random)
 	}
-	if err := s.signWide(sigs, digests, random); err != nil {
-		return err
-	}
-	return s.release(sigs, digests)
+	return s.signWide(sigs, digests, random)
 }
 
 // signScalar signs one digest after the other.

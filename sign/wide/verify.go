@@ -127,7 +127,9 @@ func (k *Key) verifyMany(digests, sigs [][]byte, ok []bool) {
 		verifyWide(nil, k, digests, sigs, ok)
 		return
 	}
-	k.verifyScalar(digests, sigs, ok)
+	for i := range digests {
+		ok[i] = k.verifyOne(digests[i], sigs[i])
+	}
 }
 
 func checkShapes(digests, sigs [][]byte, ok []bool) error {
