@@ -3,6 +3,8 @@ package verify
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // A Check is one of the things that can be wrong. The names are stable; scripts
@@ -92,7 +94,8 @@ type Failure struct {
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Error returns place, check, cause and remedy on one line.
+// Error returns place, check, cause and remedy on one line. File names and what
+// others signed are in it: what a terminal might obey is left out.
 func (f *Failure) Error() string {
 	text := f.Place
 	if f.Serial != "" {
@@ -102,7 +105,12 @@ func (f *Failure) Error() string {
 	if f.Remedy != "" {
 		text += "; " + f.Remedy
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }
 
 // A finding is the first thing that is wrong with a voucher, a page or a source.

@@ -10,7 +10,7 @@ import (
 )
 
 // maxPins bounds the pinned certificates a worker remembers.
-const maxPins = 1024
+const maxPins = 256
 
 // pins remembers pinned certificates, which many vouchers share. It belongs to
 // one worker.

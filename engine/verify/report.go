@@ -26,9 +26,9 @@ type Report struct {
 type ManifestReport struct {
 	Source string          `json:"source"`
 	Holds  bool            `json:"holds"`
-	Run    string          `json:"run,omitempty"` // the rest is unset where the manifest cannot be read
+	Run    string          `json:"run,omitempty"` // this and the rest are unset where the manifest cannot be read
 	Count  uint64          `json:"count,omitempty"`
-	Root   manifest.Digest `json:"root"`
+	Root   manifest.Digest `json:"root,omitzero"`
 }
 
 // maxNotes bounds Report.Notes: with thousands of files the first ones tell.

@@ -151,3 +151,10 @@ func TestLoneFilesOfAllFormatsAreRead(t *testing.T) {
 	}
 	mustHold(t, verify.Config{Trust: trust(p), Sources: sources}, 3)
 }
+
+func TestFailuresPrintNothingThatATerminalObeys(t *testing.T) {
+	f := verify.Failure{Place: "b.tar, member \x1b[2J\n", Serial: "a\u009b", Check: verify.CheckRead, Reason: "\a\r"}
+	if got, want := f.Error(), "b.tar, member \ufffd[2J\ufffd, serial number \"a\\u009b\": read: \ufffd\ufffd"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

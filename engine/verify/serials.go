@@ -10,7 +10,8 @@ import (
 
 // Serials is a set of expected devices: serial numbers, with the issuer of their
 // IDevIDs where the caller knows it. It takes about 10 octets a device and those
-// of the serial number. It is not for concurrent use.
+// of the serial number. It is not for concurrent use, and one verification at a
+// time may use it.
 type Serials struct {
 	seed  maphash.Seed
 	arena []byte   // records: flag, serial number and key identifier, each behind its length
@@ -32,7 +33,7 @@ func (s *Serials) Add(serial, keyID []byte) (added bool, err error) {
 	if len(serial) == 0 {
 		return false, fmt.Errorf("verify: an expected device needs a serial number")
 	}
-	if len(s.arena)+len(serial)+len(keyID)+32 > maxSerialsArena {
+	if uint64(len(s.arena)+len(serial)+len(keyID)+32) > maxSerialsArena {
 		return false, fmt.Errorf("verify: more expected devices than fit (%d); verify a part at a time", s.count)
 	}
 	if s.table == nil {
@@ -58,12 +59,22 @@ func (s *Serials) Add(serial, keyID []byte) (added bool, err error) {
 	return true, nil
 }
 
+// reset forgets which devices have vouchers.
+func (s *Serials) reset() {
+	for at := 0; s.met > 0 && at < len(s.arena); {
+		s.arena[at] = 0
+		_, end := s.field(at + 1)
+		_, at = s.field(end)
+	}
+	s.met = 0
+}
+
 // take notes the voucher of a device and says what is wrong with there being
 // one. Of several devices of a serial number it is the one of the same issuer;
 // where either side does not name an issuer, the serial number decides.
-func (s *Serials) take(serial, keyID []byte) (finding, bool) {
+func (s *Serials) take(serial, keyID []byte) finding {
 	if s.count == 0 {
-		return surplus(serial, false), false
+		return surplus(serial, false)
 	}
 	known, best, rank := false, uint64(0), 0
 	for offset := range s.probe(maphash.Bytes(s.seed, serial), serial) {
@@ -85,11 +96,11 @@ func (s *Serials) take(serial, keyID []byte) (finding, bool) {
 		}
 	}
 	if rank == 0 {
-		return surplus(serial, known), false
+		return surplus(serial, known)
 	}
 	s.arena[best] = 1
 	s.met++
-	return finding{}, true
+	return finding{}
 }
 
 func surplus(serial []byte, known bool) finding {

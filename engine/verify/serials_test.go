@@ -50,7 +50,10 @@ func TestMissingAndSurplusDevicesAreNamed(t *testing.T) {
 	if report.Passed != 2 || report.Failed != 3 || report.Missing != 2 || report.OK() || !slices.Contains(report.Checks, verify.CheckSerial) {
 		t.Errorf("report %+v", report)
 	}
-	mustHold(t, verify.Config{Trust: trust(p), Sources: []verify.Source{vouchers(cose("a"))}, Expect: verify.Expectation{Serials: expected(t, "a")}}, 1)
+	one := expected(t, "a")
+	for range 2 { // a set may serve again
+		mustHold(t, verify.Config{Trust: trust(p), Sources: []verify.Source{vouchers(cose("a"))}, Expect: verify.Expectation{Serials: one}}, 1)
+	}
 	mustFail(t, verify.Config{Trust: trust(p), Expect: verify.Expectation{Serials: new(verify.Serials)}}, verify.CheckSerial, cose("a"))
 }
 

@@ -62,7 +62,7 @@ func (j *job) item(b *batch, i int) error {
 		j.checks[CheckDigest] = true
 	}
 	if it.finding.none() && j.cfg.Expect.Serials != nil {
-		it.finding, _ = j.cfg.Expect.Serials.take(b.at(it.serial), b.keyIDOf(it))
+		it.finding = j.cfg.Expect.Serials.take(b.at(it.serial), b.keyIDOf(it))
 	}
 	if it.finding.none() {
 		j.report.Passed++
@@ -108,7 +108,7 @@ func (j *job) end(src *source) error {
 		}
 	}
 	if src.manifest == nil && src.manifestErr == nil {
-		if !src.cut {
+		if !src.cut && !src.loose {
 			j.report.note(noManifest(src))
 		}
 		return nil

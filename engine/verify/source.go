@@ -52,7 +52,7 @@ func File(path string, opts bundle.ReadOptions) Source {
 		e.closer = r
 		switch r.Kind() {
 		case bundle.KindVouchers:
-			e.anyName = true
+			e.anyName, src.loose = true, true
 		case bundle.KindTar, bundle.KindDir:
 			e.anyName = r.Manifest() == nil
 		}
@@ -76,6 +76,7 @@ type source struct {
 	stored      *run.Reader     // nil for bundles and files
 	leaf        *sign.Algorithm // workers build leaves by it; nil where they need not
 	serialBytes int             // longest serial number accepted, 0 for the default
+	loose       bool            // vouchers nobody put together
 	manifest    *manifest.Signed
 	manifestErr error
 

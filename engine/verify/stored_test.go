@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/engine/internal/fixture"
+	"github.com/vouchmill/vouchmill/engine/manifest"
 	"github.com/vouchmill/vouchmill/engine/merkle"
 	"github.com/vouchmill/vouchmill/engine/page"
 	"github.com/vouchmill/vouchmill/engine/run"
@@ -147,5 +148,51 @@ func TestAnUnfinishedRunIsVerifiedAsFarAsItIs(t *testing.T) {
 	report := mustHold(t, verify.Config{Trust: trust(p), Sources: []verify.Source{verify.StoredRun(r)}}, 512)
 	if len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "unfinished") || slices.Contains(report.Checks, verify.CheckManifest) {
 		t.Errorf("report %+v", report)
+	}
+}
+
+func TestAStoredManifestMustBeTheRuns(t *testing.T) {
+	p := fixture.NewPKI(t, sign.ES256)
+	s := fixture.Store(t)
+	rows := fixture.Serials(257)
+	signed, err := manifest.Parse(p.Issue(t, s, p.Header("cose"), rows[:strings.LastIndex(rows[:len(rows)-1], "\n")+1]).Run.Final())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for says, change := range map[string]func(m *manifest.Manifest){
+		"":           func(*manifest.Manifest) {},
+		"run is":     func(m *manifest.Manifest) { m.Run = "lot-8" },
+		"format":     func(m *manifest.Manifest) { m.Format = "jws" },
+		"algorithm":  func(m *manifest.Manifest) { m.Algorithm = "ES384" },
+		"created-on": func(m *manifest.Manifest) { m.CreatedOn = m.CreatedOn.AddDate(0, 0, 1) },
+		"templates":  func(m *manifest.Manifest) { m.Templates = []manifest.Template{{}} },
+		"states 257": func(m *manifest.Manifest) { m.Count++ },
+		"root":       func(m *manifest.Manifest) { m.TreeRoot[0] ^= 1 },
+	} {
+		h := p.Header("cose")
+		h.Name = "run" + strings.ReplaceAll(says, " ", "-")
+		m := *signed.Manifest
+		m.Run = h.Name
+		change(&m)
+		final, err := manifest.Sign(&m, p.Signer, p.Chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.IssuePart(t, s, h, rows).Run.Appender()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Finish(final); err != nil {
+			t.Fatal(err)
+		}
+		cfg := verify.Config{Trust: trust(p), Sources: []verify.Source{verify.StoredRun(fixture.Reader(t, s, h.Name))}}
+		if says == "" {
+			mustHold(t, cfg, 256)
+			continue
+		}
+		_, failures := check(t, cfg)
+		if len(failures) != 1 || failures[0].Check != verify.CheckManifest || !strings.Contains(failures[0].Reason, says) {
+			t.Errorf("%s: %q", says, failures)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // maxChains bounds the chains a worker remembers. The vouchers of a run share
 // one; what exceeds the bound is worked out again.
-const maxChains = 1024
+const maxChains = 256
 
 // Trust says whom to believe, and when.
 type Trust struct {

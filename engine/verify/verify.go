@@ -64,6 +64,9 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Trust.At.IsZero() {
 		cfg.Trust.At = time.Now()
 	}
+	if cfg.Expect.Serials != nil {
+		cfg.Expect.Serials.reset()
+	}
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
 	}
