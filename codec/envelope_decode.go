@@ -102,6 +102,7 @@ type EnvelopeDecoder struct {
 	limits Limits // Limits with its defaults
 	arena  []byte
 	bag    bagMemo
+	header headerMemo
 	// flaws collects, for Inspect, what would be refused but can be read past.
 	flaws      []error
 	inspecting bool

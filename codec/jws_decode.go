@@ -149,7 +149,16 @@ func (d *EnvelopeDecoder) jwsSigner(payload []byte, e *Envelope, s *EnvelopeSign
 	}
 	s.Signature = d.arena[start:len(d.arena):len(d.arena)]
 
-	start = len(d.arena)
+	if err := d.header.read(d, protected, e, s); err != nil {
+		return err
+	}
+	return d.checkRawSignature(FormatJWS, s)
+}
+
+// protectedHeaderJWS decodes and reads a protected header.
+func (d *EnvelopeDecoder) protectedHeaderJWS(protected []byte, e *Envelope, s *EnvelopeSigner) error {
+	start := len(d.arena)
+	var err error
 	if d.arena, err = strictBase64url.AppendDecode(d.arena, protected); err != nil {
 		return &EnvelopeError{Format: FormatJWS, Flaw: FlawMalformed, Part: "protected header", Text: "not base64url without padding", Err: err}
 	}
@@ -160,7 +169,7 @@ func (d *EnvelopeDecoder) jwsSigner(payload []byte, e *Envelope, s *EnvelopeSign
 	if err := d.joseHeader(header, e, s); err != nil {
 		return jwsFault("protected header", err)
 	}
-	return d.checkRawSignature(FormatJWS, s)
+	return nil
 }
 
 // joseHeader reads the protected header (RFC 7515 §4).

@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"encoding/binary"
 	"errors"
+	"math/bits"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -88,7 +90,7 @@ func (c *joseCursor) raw() (s []byte, escaped bool, err error) {
 	if err := c.take('"'); err != nil {
 		return nil, false, err
 	}
-	for i := 0; i < len(c.rest); i++ {
+	for i := ordinary(c.rest); i < len(c.rest); i++ {
 		switch b := c.rest[i]; {
 		case b == '"':
 			s = c.rest[:i:i]
@@ -102,6 +104,26 @@ func (c *joseCursor) raw() (s []byte, escaped bool, err error) {
 		}
 	}
 	return nil, false, errJSONEnd
+}
+
+// ordinary returns how many octets at the start of s are known to be neither a
+// quote, nor a backslash, nor a control character. It looks at eight at a time
+// and leaves the last few alone: strings of base64 are long.
+func ordinary(s []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for n := 0; ; n += 8 {
+		if len(s)-n < 8 {
+			return n
+		}
+		w := binary.LittleEndian.Uint64(s[n:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		// v-ones borrows into the top bit of each octet that is 0, w-ones*0x20 of
+		// each below 0x20. Borrows run upwards, so the lowest bit found is true.
+		found := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & tops
+		if found != 0 {
+			return n + bits.TrailingZeros64(found)/8
+		}
+	}
 }
 
 // plain reads a string that must have no escapes, as base64url needs none: what
