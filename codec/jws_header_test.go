@@ -78,7 +78,7 @@ func TestOrdinaryStopsAtEachSpecialCharacterWhereverItStands(t *testing.T) {
 
 func TestEachOfTwoSignersHasCertificatesOfItsOwn(t *testing.T) {
 	s := newTestSigner(t, "ES256")
-	header := `{"alg":"ES256","typ":"voucher-jws+json","x5c":["` + base64.StdEncoding.EncodeToString(s.chain[0]) + `"]}`
+	header := `{"alg":"ES256","typ":"voucher-jws+json","x5c":["` + base64.StdEncoding.EncodeToString(s.chain[0]) + `","` + base64.StdEncoding.EncodeToString(s.chain[1]) + `"]}`
 	twice := s.jws(t, strings.Replace(jwsGeneral, `]}`, `,{"protected":"PROTECTED","signature":"SIGNATURE"}]}`, 1), header)
 	var d EnvelopeDecoder
 	var e Envelope
@@ -87,7 +87,7 @@ func TestEachOfTwoSignersHasCertificatesOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range e.Signers {
-			if e.Signers[i].CertIndex != i || e.Signers[i].CertCount != 1 || len(e.Certificates) != len(e.Signers) {
+			if e.Signers[i].CertIndex != 2*i || e.Signers[i].CertCount != 2 || len(e.Certificates) != 2*len(e.Signers) {
 				t.Errorf("signer %d of %d: certificate %d, %d of %d", i, len(e.Signers), e.Signers[i].CertIndex, e.Signers[i].CertCount, len(e.Certificates))
 			}
 		}
