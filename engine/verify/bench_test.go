@@ -12,7 +12,7 @@ import (
 
 // benchSize is how many vouchers an iteration verifies; bench/ has the larger
 // ones.
-const benchSize = 2048
+const benchSize = 8192
 
 func bench(b *testing.B, p *fixture.PKI, source func() verify.Source) {
 	b.ReportAllocs()

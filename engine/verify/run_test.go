@@ -158,3 +158,27 @@ func TestFailuresPrintNothingThatATerminalObeys(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestMoreVouchersTakeNoMoreMemory(t *testing.T) {
+	p := fixture.NewPKI(t, sign.ES256)
+	for _, format := range formats {
+		b := makerOf(p).sealVoucher(t, format, voucher(p, "SN-1"))
+		verified := func(n int) float64 {
+			list := make([]bundle.Entry, n)
+			for i := range list {
+				list[i] = bundle.Entry{Place: "entry", Voucher: b}
+			}
+			return testing.AllocsPerRun(1, func() {
+				report, err := verify.Run(context.Background(), verify.Config{Trust: trust(p), Workers: 1,
+					Sources: []verify.Source{verify.Entries("entry", &memory{entries: list})}})
+				if err != nil || report.Passed != uint64(n) {
+					t.Error(report, err)
+				}
+			})
+		}
+		const few, many = 4096, 12288 // the first ones fill caches and buffers
+		if each := (verified(many) - verified(few)) / (many - few); each > 0.1 {
+			t.Errorf("%v: %.2f allocations for each further voucher", format, each)
+		}
+	}
+}

@@ -74,7 +74,7 @@ func (s *Serials) reset() {
 // where either side does not name an issuer, the serial number decides.
 func (s *Serials) take(serial, keyID []byte) finding {
 	if s.count == 0 {
-		return surplus(serial, false)
+		return surplus(false)
 	}
 	known, best, rank := false, uint64(0), 0
 	for offset := range s.probe(maphash.Bytes(s.seed, serial), serial) {
@@ -96,18 +96,18 @@ func (s *Serials) take(serial, keyID []byte) finding {
 		}
 	}
 	if rank == 0 {
-		return surplus(serial, known)
+		return surplus(known)
 	}
 	s.arena[best] = 1
 	s.met++
 	return finding{}
 }
 
-func surplus(serial []byte, known bool) finding {
+func surplus(known bool) finding {
 	if known {
-		return found(CheckSerial, "find out why the device has several vouchers", "surplus: device %q has a voucher already", serial)
+		return found(CheckSerial, "find out why the device has several vouchers", "surplus: the device has a voucher already")
 	}
-	return found(CheckSerial, "check the list of expected devices", "surplus: device %q is not among those expected", serial)
+	return found(CheckSerial, "check the list of expected devices", "surplus: the device is not among those expected")
 }
 
 // missing yields the serial numbers and key identifiers of the devices without

@@ -112,18 +112,8 @@ func (j *job) fill(ctx context.Context, _ engine.Turn, b *batch) (more bool, err
 		return false, engine.ErrNoBatch
 	}
 	opened := j.feed == nil
-	if opened {
-		next := j.cfg.Sources[j.nextOf]
-		j.nextOf++
-		if j.feed, j.source, err = next.open(); err != nil {
-			b.reset(&source{name: next.name, cut: true}, 0)
-			b.opened, b.last = true, true
-			b.ended = found(CheckRead, "", "%v", err).at(next.name, "")
-			j.feed = nil
-			return j.nextOf < len(j.cfg.Sources), nil
-		}
-		j.source.serialBytes = max(j.source.serialBytes, j.cfg.Limits.SerialBytes)
-		j.position = 0
+	if opened && !j.open(b) {
+		return j.nextOf < len(j.cfg.Sources), nil
 	}
 	b.reset(j.source, j.position)
 	b.opened = opened
@@ -138,13 +128,30 @@ func (j *job) fill(ctx context.Context, _ engine.Turn, b *batch) (more bool, err
 	return j.feed != nil || j.nextOf < len(j.cfg.Sources), nil
 }
 
+// open opens the next source. Where that fails, b says so in its place.
+func (j *job) open(b *batch) bool {
+	next := j.cfg.Sources[j.nextOf]
+	j.nextOf++
+	opened, src, err := next.open()
+	if err != nil {
+		b.reset(&source{name: next.name, cut: true}, 0)
+		b.opened, b.last = true, true
+		b.ended = found(CheckRead, "", "%v", err).at(next.name, "")
+		return false
+	}
+	src.serialBytes = max(src.serialBytes, j.cfg.Limits.SerialBytes)
+	j.feed, j.source, j.position = opened, src, 0
+	return true
+}
+
 // finish completes the report.
 func (j *job) finish() {
-	for _, c := range []Check{CheckRead, CheckEnvelope, CheckAlgorithm, CheckChain, CheckSignature, CheckPayload, CheckRules, CheckTime, CheckEntry} {
-		j.checks[c] = true
-	}
-	j.checks[CheckPin] = len(j.cfg.Expect.Pins) > 0
-	j.checks[CheckIssuer] = j.cfg.Expect.IssuerKeyID != nil
+	j.checks[CheckRead] = true
 	j.checks[CheckSerial] = j.cfg.Expect.Serials != nil
+	for _, c := range []Check{CheckEnvelope, CheckAlgorithm, CheckChain, CheckSignature, CheckPayload, CheckRules, CheckTime, CheckEntry} {
+		j.checks[c] = j.report.Vouchers > 0
+	}
+	j.checks[CheckPin] = len(j.cfg.Expect.Pins) > 0 && j.report.Vouchers > 0
+	j.checks[CheckIssuer] = j.cfg.Expect.IssuerKeyID != nil && j.report.Vouchers > 0
 	j.report.Checks = sorted(j.checks)
 }
