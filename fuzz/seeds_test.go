@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -114,4 +115,13 @@ func frugal(t testing.TB, n int, work func()) {
 	if got := allocated(work); got > base+factor*uint64(n) {
 		t.Fatalf("%d octets of input made it allocate %d", n, got)
 	}
+}
+
+// pemOf writes certificates as a PEM text.
+func pemOf(certs [][]byte) []byte {
+	var text []byte
+	for _, der := range certs {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return text
 }

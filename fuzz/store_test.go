@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -187,9 +188,13 @@ func (m *storeModel) reopen() {
 // crash goes on with a copy of the directory, as a killed process leaves it:
 // what was flushed is there, what came after up to anywhere.
 func (m *storeModel) crash() {
-	m.copies++
-	left := filepath.Join(m.t.TempDir(), fmt.Sprint(m.copies))
-	copyStore(m.t, m.dir, left)
+	var left string
+	for before := ""; before != m.files(); { // Badger may be at work on files of its own
+		before = m.files()
+		m.copies++
+		left = filepath.Join(m.t.TempDir(), fmt.Sprint(m.copies))
+		copyStore(m.t, m.dir, left)
+	}
 	must(m.t, m.store.Close())
 	must(m.t, os.RemoveAll(m.dir))
 	m.dir = left
@@ -216,6 +221,13 @@ func (m *storeModel) crash() {
 		}
 		run.pages = run.pages[:pages]
 	}
+}
+
+// files lists the directory.
+func (m *storeModel) files() string {
+	entries, err := os.ReadDir(m.dir)
+	must(m.t, err)
+	return fmt.Sprint(entries)
 }
 
 func (m *storeModel) delete() {
@@ -314,6 +326,9 @@ func copyStore(t *testing.T, from, to string) {
 	must(t, err)
 	for _, e := range entries {
 		in, err := os.Open(filepath.Join(from, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			return // crash sees it too and copies again
+		}
 		must(t, err)
 		out, err := os.Create(filepath.Join(to, e.Name()))
 		must(t, err)
