@@ -63,12 +63,16 @@ type Detection struct {
 const detectWindow = 96
 
 // Detect tells from the beginning of b what it holds. It promises nothing about
-// the rest, and reads it only to find the dots of a compact JWS or the end of PEM. The error is an *[EnvelopeError] with
-// FlawUnrecognised.
+// the rest, and reads it only to find the dots of a compact JWS or the end of
+// PEM. The error is an *[EnvelopeError], with FlawUnrecognised unless it is about
+// broken PEM.
 func Detect(b []byte) (Detection, error) {
 	if found, ok := detectRaw(b); ok {
 		found.input = b
 		return found, nil
+	}
+	if text := trimText(b); bytes.HasPrefix(text, []byte(pemBegin)) {
+		return detectPEM(b, text)
 	}
 	if found, ok := detectText(b); ok {
 		found.input = b
@@ -149,19 +153,25 @@ func isBase64(c byte) bool {
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// detectText looks behind PEM, hexadecimal digits and base64.
+const pemBegin = "-----BEGIN "
+
+// detectPEM looks into the one block that b, which text is the end of, must be.
+func detectPEM(b, text []byte) (Detection, error) {
+	raw, err := unwrapPEM(nil, text)
+	if err != nil {
+		return Detection{}, err
+	}
+	found, ok := detectRaw(raw)
+	if !ok {
+		return Detection{}, refusal(FormatUnknown, FlawUnrecognised, "PEM", "the block holds neither CMS, JWS or COSE nor a bare payload")
+	}
+	found.Wrapping, found.input = WrapPEM, b
+	return found, nil
+}
+
+// detectText looks behind hexadecimal digits and base64.
 func detectText(b []byte) (Detection, bool) {
 	text := trimText(b)
-	if bytes.HasPrefix(text, []byte("-----BEGIN ")) {
-		found := Detection{Wrapping: WrapPEM}
-		raw, err := unwrapPEM(nil, text)
-		if err != nil {
-			return found, false
-		}
-		inner, ok := detectRaw(raw)
-		inner.Wrapping = WrapPEM
-		return inner, ok
-	}
 	var window, raw [detectWindow]byte
 	n := squeeze(window[:], text)
 	if n == 0 {

@@ -38,7 +38,7 @@ func TestDetect(t *testing.T) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
 	}
-	for _, in := range []string{"", "x", "hello, world", "\x30\x03\x02\x01\x01", "\x00\x01", "-----BEGIN CMS-----\n", "3q2+7w==", "<xml/>"} {
+	for _, in := range []string{"", "x", "hello, world", "\x30\x03\x02\x01\x01", "\x00\x01", "3q2+7w==", "<xml/>"} {
 		_, err := Detect([]byte(in))
 		wantFlaw(t, err, FlawUnrecognised)
 	}
@@ -57,5 +57,18 @@ func TestUnwrapChecksAllOfTheText(t *testing.T) {
 		if err := d.Decode([]byte(text), &e); err == nil {
 			t.Errorf("%s with something behind it is taken", name)
 		}
+	}
+}
+
+func TestBrokenPEMIsNamed(t *testing.T) {
+	block := "-----BEGIN CMS-----\nMIAGCSqGSIb3DQEHAqCA\n-----END CMS-----\n"
+	for text, want := range map[string]Flaw{
+		block + block:      FlawTrailing,
+		block[:30]:         FlawMalformed,
+		block + "signed\n": FlawTrailing,
+		"-----BEGIN X-----\nAAAA\n-----END X-----\n": FlawUnrecognised,
+	} {
+		_, err := Detect([]byte(text))
+		wantFlaw(t, err, want)
 	}
 }

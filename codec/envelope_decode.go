@@ -1,7 +1,10 @@
 package codec
 
 import (
+	"errors"
 	"time"
+
+	"github.com/vouchmill/vouchmill/codec/internal/der"
 )
 
 // ContentType is what a CMS envelope states about its content.
@@ -134,11 +137,11 @@ func (d *EnvelopeDecoder) Decode(b []byte, e *Envelope) error {
 	}
 	switch found.Format {
 	case FormatCMS:
-		return d.decodeCMS(b, e)
+		return d.limited(d.decodeCMS(b, e))
 	case FormatJWS:
-		return d.decodeJWS(b, e)
+		return d.limited(d.decodeJWS(b, e))
 	default:
-		return d.decodeCOSE(b, e)
+		return d.limited(d.decodeCOSE(b, e))
 	}
 }
 
@@ -147,7 +150,7 @@ func (d *EnvelopeDecoder) DecodeCMS(b []byte, e *Envelope) error {
 	if err := d.begin(b, e); err != nil {
 		return err
 	}
-	return d.decodeCMS(b, e)
+	return d.limited(d.decodeCMS(b, e))
 }
 
 // DecodeJWS reads a JWS in general JSON serialisation (RFC 7515 §7.2.1).
@@ -155,7 +158,7 @@ func (d *EnvelopeDecoder) DecodeJWS(b []byte, e *Envelope) error {
 	if err := d.begin(b, e); err != nil {
 		return err
 	}
-	return d.decodeJWS(b, e)
+	return d.limited(d.decodeJWS(b, e))
 }
 
 // DecodeCOSE reads a COSE_Sign1 (RFC 9052 §4.2).
@@ -163,7 +166,15 @@ func (d *EnvelopeDecoder) DecodeCOSE(b []byte, e *Envelope) error {
 	if err := d.begin(b, e); err != nil {
 		return err
 	}
-	return d.decodeCOSE(b, e)
+	return d.limited(d.decodeCOSE(b, e))
+}
+
+// limited names the limit that a nesting passes which a reader gave up on.
+func (d *EnvelopeDecoder) limited(err error) error {
+	if errors.Is(err, der.ErrDepth) || errors.Is(err, errJSONDepth) || errors.Is(err, errCBORDepth) {
+		return &LimitError{Limit: "Depth", Max: d.limits.Depth, Got: d.limits.Depth + 1}
+	}
+	return err
 }
 
 func (d *EnvelopeDecoder) begin(b []byte, e *Envelope) error {

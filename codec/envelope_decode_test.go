@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 )
@@ -191,6 +192,22 @@ func TestLimitsAreNamed(t *testing.T) {
 		d := EnvelopeDecoder{Limits: Limits{Certificates: 17}}
 		if err := d.Decode(voucher, &e); err != nil {
 			t.Errorf("%v: 17 certificates where 17 are allowed: %v", f, err)
+		}
+	}
+}
+
+func TestDeepNestingNamesItsLimit(t *testing.T) {
+	deep := strings.Repeat("[", 40) + strings.Repeat("]", 40)
+	protected := base64url.EncodeToString([]byte(`{"alg":"ES256","future":` + deep + `}`))
+	for name, b := range map[string][]byte{
+		"CMS":  append([]byte{0x30, 0x80, 0x06, 0x09}, append(bytes.Clone(oidSignedData), bytes.Repeat([]byte{0x30, 0x80}, 40)...)...),
+		"JWS":  []byte(`{"payload":"e30","signatures":[{"protected":"` + protected + `","signature":"AAAA"}]}`),
+		"COSE": append([]byte{0xd2, 0x84, 0x40, 0xa1, 0x18, 0x63}, append(bytes.Repeat([]byte{0x81}, 40), 0xf6)...),
+	} {
+		var d EnvelopeDecoder
+		var limit *LimitError
+		if err := d.Decode(b, new(Envelope)); !errors.As(err, &limit) || limit.Limit != "Depth" || limit.Max != DefaultLimits().Depth {
+			t.Errorf("%s: error is %v, want the limit Depth", name, err)
 		}
 	}
 }
