@@ -184,7 +184,7 @@ func inspects(t testing.TB, c *kit.Case, b []byte, got verdict) {
 	}
 	switch got.check {
 	case "envelope", "payload", "rules":
-		if len(report.Problems) == 0 && got.reason != "limit" && !strings.Contains(c.About, "request") && c.Reason != "" {
+		if len(report.Problems) == 0 {
 			t.Errorf("inspect finds nothing wrong with %s", c.About)
 		}
 	case "":
@@ -209,6 +209,10 @@ func reportedLeaves(t testing.TB, report *codec.Report) map[string]string {
 	found := map[string]string{}
 	for _, l := range report.Payload.Leaves {
 		switch {
+		case l.Name == "nonce" && l.Text != nil: // as JSON wrote it
+			octets, err := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(*l.Text))
+			must(t, err)
+			found[l.Name] = fmt.Sprintf("sha256:%x", sha256.Sum256(octets))
 		case l.Text != nil:
 			found[l.Name] = *l.Text
 		case l.List != nil:

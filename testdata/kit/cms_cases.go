@@ -225,7 +225,7 @@ func (b *builder) cmsBadStructure() {
 	for range 40 {
 		deep = indefinite(tagSequence, deep)
 	}
-	bad("deep", "40 levels of nesting in BER", "malformed", func(m *cmsMessage) {
+	bad("deep", "40 levels of nesting in BER", "limit", func(m *cmsMessage) {
 		m.wrap = indefinite
 		m.signers[0].unsigned = tlv(tagContextCons|1, attribute(attrCounterSigning, deep))
 	})

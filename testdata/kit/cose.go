@@ -125,12 +125,12 @@ func (b *builder) coseForms() {
 		m.protected = cborMap(cborUint(coseAlg), cborInt(-7), cborUint(coseX5Chain), bag(p.masa.chain...))
 		m.unprotected = cborMap()
 	}, "protected-certificates")
-	form("stripped", "without certificates, as a registrar forwards it", helper, func(m *coseMessage) { m.unprotected = cborMap() }, "no-signer-certificate")
-	form("kid", "a kid and no certificate", helper, func(m *coseMessage) { m.unprotected = cborMap(cborUint(coseKID), cborBytes([]byte("masa"))) }, "no-signer-certificate")
+	form("stripped", "without certificates, as a registrar forwards it", helper, func(m *coseMessage) { m.unprotected = cborMap() })
+	form("kid", "a kid and no certificate", helper, func(m *coseMessage) { m.unprotected = cborMap(cborUint(coseKID), cborBytes([]byte("masa"))) })
 	form("x5t", "x5t and no certificate", helper, func(m *coseMessage) {
 		sum := sha256.Sum256(p.masa.chain[0])
 		m.unprotected = cborMap(cborUint(coseX5T), cborArray(cborInt(-16), cborBytes(sum[:])))
-	}, "no-signer-certificate")
+	})
 	form("issued-at", "CWT claims with iat in the protected header", "", func(m *coseMessage) {
 		m.protected = cborMap(cborUint(coseAlg), cborInt(-7), cborUint(coseClaims), cborMap(cborUint(6), cborUint(1_795_514_400)))
 	})
@@ -232,7 +232,7 @@ func (b *builder) coseBadHeaders() {
 		m.protected = cborMap()
 		m.unprotected = cborMap(alg, minus7, cborUint(coseX5Bag), bag(p.masa.chain...))
 	})
-	bad("alg-mac", "alg HMAC 256/256", "envelope", "algorithm", header(alg, cborInt(5)))
+	bad("alg-mac", "alg HMAC 256/256", "algorithm", "", header(alg, cborInt(5)))
 	bad("alg-text", "alg as a text that nobody registered", "envelope", "algorithm", header(alg, cborText("ES256")))
 	bad("alg-other-key", "RS256 for an EC key", "algorithm", "", header(alg, cborInt(-257)))
 	bad("alg-twice", "alg twice in the protected header", "envelope", "duplicate", header(alg, minus7, alg, minus7))
@@ -262,7 +262,7 @@ func (b *builder) coseBadStructure() {
 		b.bad(content, "envelope", reason, coseCase("bad-"+name, about))
 	}
 	bad("truncated", "the last octet is missing", "malformed", sound[:len(sound)-1])
-	bad("half", "half of it", "malformed", sound[:len(sound)/2])
+	bad("half", "half of it, cut off within x5bag", "certificates", sound[:len(sound)/2])
 	bad("trailing", "an octet too many", "trailing-octets", append(bytes.Clone(sound), 0))
 	detached := *m
 	detached.payload = nil
@@ -282,7 +282,7 @@ func (b *builder) coseBadStructure() {
 	bad("five-items", "an array of five", "wrong-kind", cborTag(18, parts))
 	bad("three-items", "an array of three", "wrong-kind", cborTag(18, cborArray(cborBytes(m.protected), m.unprotected, cborBytes(m.payload))))
 	bad("huge-length", "a byte string that says it has 2^63 octets", "malformed", []byte{0xd2, 0x84, 0x5b, 0x80, 0, 0, 0, 0, 0, 0, 0})
-	bad("deep", "300 levels of nesting in a header", "malformed", join([]byte{0xd2, 0x84, 0x40, 0xa1, 0x18, 0x63}, bytes.Repeat([]byte{0x81}, 300), []byte{0xf6}))
+	bad("deep", "300 levels of nesting in a header", "limit", join([]byte{0xd2, 0x84, 0x40, 0xa1, 0x18, 0x63}, bytes.Repeat([]byte{0x81}, 300), []byte{0xf6}))
 	bad("reserved", "a head with the reserved value 28", "malformed", []byte{0xd2, 0x84, 0x5c, 0xa0, 0x40, 0x40})
 }
 

@@ -23,7 +23,8 @@ func (b *builder) idevidCases() {
 	one := []string{serial}
 	good("serial", "one serialNumber in the subject", Facts{SerialNumbers: one, Issuer: issuer}, func(*x509.Certificate) {})
 	good("serial-twice", "two serialNumbers in the subject, of which none is the device's", Facts{SerialNumbers: []string{serial, "other"}, Issuer: issuer}, func(t *x509.Certificate) {
-		t.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "other"}}
+		number := asn1.ObjectIdentifier{2, 5, 4, 5}
+		t.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: number, Value: serial}, {Type: number, Value: "other"}}
 	})
 	good("serial-none", "no serialNumber in the subject", Facts{Issuer: issuer}, func(t *x509.Certificate) {
 		t.Subject = pkix.Name{CommonName: "device 7"}

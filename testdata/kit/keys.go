@@ -197,7 +197,7 @@ func (b *builder) es256Files(key *ecdsa.PrivateKey) error {
 	b.good(sec1PEM, c("sec1-es256", "SEC 1, as openssl ecparam writes it"))
 	b.good(append([]byte("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"), sec1PEM...), c("parameters-es256", "a block of parameters before the key"))
 	b.good(encrypted, c("encrypted-es256", "encrypted PKCS #8: PBKDF2 with HMAC-SHA-256, AES-256-CBC"))
-	b.bad(p224PEM, "algorithm", "", c("bad-p224", "P-224, with which nothing here signs"))
+	b.bad(p224PEM, "key", "", c("bad-p224", "P-224, with which nothing here signs"))
 	b.bad(plain[:len(plain)/2], "key", "", c("bad-truncated", "cut off within the block"))
 	b.bad(pemBlock("PRIVATE KEY", sec1), "key", "", c("bad-label", "SEC 1 under the label of PKCS #8"))
 	b.bad(pemBlock("PRIVATE KEY", nil), "key", "", c("bad-empty-block", "a block with nothing in it"))

@@ -68,8 +68,8 @@ func (b *builder) csvRefused() {
 	some("values", "rows that cannot be used between rows that can",
 		"serial-number,expires-on\nA1,\n,\nA\x07,\n"+long+",\n A2,\nA\xff,\nA3,10y\n",
 		row(2, "A1"), refused(3, "serial-number"), refused(4, "serial-number"), refused(5, "serial-number"), refused(6, "serial-number"), refused(7, "serial-number"), Row{Line: 8, Serial: "A3", ExpiresOn: "10y"})
-	some("expiries", "an expires-on that is no time", "serial-number,expires-on\nA1,soon\nA2,2026-02-30\nA3,never\n",
-		refused(2, "expires-on"), refused(3, "expires-on"), Row{Line: 4, Serial: "A3", ExpiresOn: "never"})
+	some("expiries", "an expires-on that is no time, and one whose day there is not: that shows when it is put to use", "serial-number,expires-on\nA1,soon\nA2,2026-02-30\nA3,never\n",
+		refused(2, "expires-on"), Row{Line: 3, Serial: "A2", ExpiresOn: "2026-02-30"}, Row{Line: 4, Serial: "A3", ExpiresOn: "never"})
 	some("issuers", "an idevid-issuer that is none", "serial-number,idevid-issuer\nA1,zz\nA2,0405\nA3,\n",
 		refused(2, "idevid-issuer"), refused(3, "idevid-issuer"), row(4, "A3"))
 	some("fields", "rows of too many and too few fields", "serial-number,expires-on\nA1\nA2,,\nA3,\n", refused(2, "row"), refused(3, "row"), row(4, "A3"))
@@ -116,6 +116,6 @@ func (b *builder) certificateLists() {
 	pledge, ca := p.pledge.chain[0], p.owner.chain[0]
 	b.good(chainPEM(pledge, pledge), listCase("idevids.pem", "a bundle of IDevID certificates", Row{Line: 1, Serial: serial, Issuer: issuer}, Row{Line: 2, Serial: serial, Issuer: issuer}))
 	b.good(append(bytes.Clone(pledge), pledge...), listCase("idevids.der", "IDevID certificates, one behind the other", Row{Line: 1, Serial: serial, Issuer: issuer}, Row{Line: 2, Serial: serial, Issuer: issuer}))
-	b.good(chainPEM(ca, pledge), listCase("rows.pem", "a certificate without a serial number", refused(1, "serial-number"), Row{Line: 2, Serial: serial, Issuer: issuer}))
+	b.good(chainPEM(ca, pledge), listCase("rows.pem", "a certificate without a serial number", refused(1, "row"), Row{Line: 2, Serial: serial, Issuer: issuer}))
 	b.bad(append(bytes.Clone(pledge), pledge[:100]...), "list", "", listCase("bad-truncated.der", "the second certificate is cut off", Row{Line: 1, Serial: serial, Issuer: issuer}))
 }

@@ -33,7 +33,6 @@ func (b *builder) wrappedCases() {
 	}
 	wrapped("cms.pem", "cms", "PEM with the label CMS", "pem", pemBlock("CMS", cms))
 	wrapped("pkcs7.pem", "cms", "PEM with the label PKCS7", "pem", pemBlock("PKCS7", cms))
-	wrapped("cms-text-around.pem", "cms", "a line of text before the block", "pem", append([]byte("A voucher:\n"), pemBlock("CMS", cms)...))
 	wrapped("cms.b64", "cms", "base64 in lines of 64", "base64", []byte(lines(base64.StdEncoding.EncodeToString(cms), 64)))
 	wrapped("cms-crlf.b64", "cms", "base64 in lines that end in CRLF", "base64", []byte(strings.ReplaceAll(lines(base64.StdEncoding.EncodeToString(cms), 64), "\n", "\r\n")))
 	wrapped("cms-url.b64", "cms", "base64url without padding", "base64", []byte(base64.RawURLEncoding.EncodeToString(cms)))
