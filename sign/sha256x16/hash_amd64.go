@@ -88,19 +88,20 @@ var zeroBlock [blockSize]byte
 // and hashes what is left at the end by 32, 16 or one.
 func (h *Hasher) sumWide(b *batch) {
 	w := &h.wide
-	most := 0
-	for i, tail := range b.tails {
-		n := b.prefix(i).blocks(len(tail))
-		if n > maxBlocks {
-			h.sumOne(b, i)
+	most := 2
+	for i := 0; i < len(b.tails); {
+		if w.straight(b, i) {
+			i += 32
 			continue
 		}
-		most = max(most, n)
-		w.waiting[n][w.count[n]] = int32(i)
-		w.count[n]++
-		if w.count[n] == 32 {
-			w.hash(b, w.waiting[n][:], n)
-			w.count[n] = 0
+		for end := min(i+32, len(b.tails)); i < end; i++ {
+			n := b.prefix(i).blocks(len(b.tails[i]))
+			if n > maxBlocks {
+				h.sumOne(b, i)
+				continue
+			}
+			most = max(most, n)
+			w.wait(b, i, n)
 		}
 	}
 	for n := range most + 1 {
@@ -116,6 +117,39 @@ func (h *Hasher) sumWide(b *batch) {
 	}
 	for n := range most {
 		clear(w.pieces[n][:])
+	}
+}
+
+// straight hashes the next 32 messages to where they belong, if all have the
+// same one or two blocks after the same prefix, as the tails and the leaves of
+// vouchers do.
+func (w *wideHasher) straight(b *batch, first int) bool {
+	if first+32 > len(b.tails) {
+		return false
+	}
+	p := b.prefix(first)
+	n := p.blocks(len(b.tails[first]))
+	if n > 2 {
+		return false
+	}
+	pieces := unsafe.Slice(&w.pieces[0][0], 2*32)
+	for lane, tail := range b.tails[first : first+32] {
+		if b.prefix(first+lane) != p || p.blocks(len(tail)) != n {
+			return false
+		}
+		w.cut(pieces[lane:], 32, p, tail, n, lane)
+	}
+	dst := (*[32][32]byte)(unsafe.Pointer(&b.dst[Size*first]))
+	hash32(dst, p.wide.state, p.wide.state, w.work, &pieces[0], n)
+	return true
+}
+
+// wait keeps message i of n blocks until there are 32.
+func (w *wideHasher) wait(b *batch, i, n int) {
+	w.waiting[n][w.count[n]] = int32(i)
+	if w.count[n]++; w.count[n] == 32 {
+		w.hash(b, w.waiting[n][:], n)
+		w.count[n] = 0
 	}
 }
 
