@@ -23,6 +23,9 @@ type DemoOptions struct {
 	NotBefore, NotAfter time.Time
 	// Passphrase encrypts both keys; empty leaves them open.
 	Passphrase []byte
+	// SignerKey, when not nil, is the public half of a signing key that exists
+	// already, on a token: none is made then, and DemoPKI.SignerKey is nil.
+	SignerKey crypto.PublicKey
 }
 
 // DemoPKI is a CA and one signing certificate, all PEM.
@@ -50,17 +53,19 @@ func NewDemoPKI(opts DemoOptions) (*DemoPKI, error) {
 		return nil, err
 	}
 	defer DestroyKey(caKey)
-	signerKey, err := GenerateKey(opts.Algorithm, nil)
-	if err != nil {
-		return nil, err
+	signerPublic, signerKey := opts.SignerKey, crypto.Signer(nil)
+	if signerPublic == nil {
+		if signerKey, err = GenerateKey(opts.Algorithm, nil); err != nil {
+			return nil, err
+		}
+		defer DestroyKey(signerKey)
+		signerPublic = signerKey.Public()
 	}
-	defer DestroyKey(signerKey)
-
 	ca, err := opts.issue(opts.caTemplate(), nil, caKey.Public(), caKey)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := opts.issue(opts.signerTemplate(), ca, signerKey.Public(), caKey)
+	signer, err := opts.issue(opts.signerTemplate(), ca, signerPublic, caKey)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +73,9 @@ func NewDemoPKI(opts DemoOptions) (*DemoPKI, error) {
 	pki.Signer = append(certificatePEM(signer), pki.CA...)
 	if pki.CAKey, err = MarshalKeyPEM(caKey, opts.Passphrase); err != nil {
 		return nil, err
+	}
+	if signerKey == nil {
+		return pki, nil
 	}
 	if pki.SignerKey, err = MarshalKeyPEM(signerKey, opts.Passphrase); err != nil {
 		return nil, err
@@ -87,6 +95,9 @@ func (o *DemoOptions) check() error {
 	}
 	if o.NotBefore.IsZero() || !o.NotAfter.After(o.NotBefore) {
 		return &UsageError{Reason: fmt.Sprintf("a certificate from %v to %v would never be valid", o.NotBefore, o.NotAfter)}
+	}
+	if o.SignerKey != nil {
+		return o.Algorithm.Fits(o.SignerKey)
 	}
 	return nil
 }

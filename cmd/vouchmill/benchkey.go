@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -63,7 +64,7 @@ Issuing signs in batches of 256.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&keyFile, "key", "", "private key, PEM")
+	f.StringVar(&keyFile, "key", "", "private key: a PEM file, or a pkcs11: URI (RFC 7512)")
 	f.StringVar(&passFile, "key-pass-file", "", "file whose first line decrypts the key, instead of "+passEnv+" or a prompt")
 	f.Uint64Var(&n, "n", 1_000_000, "vouchers of the run to be estimated")
 	f.DurationVar(&duration, "for", 2*time.Second, "how long to sign at each batch size")
@@ -75,22 +76,15 @@ Issuing signs in batches of 256.`,
 
 // loadBareSigner loads a key without its certificate.
 func loadBareSigner(cmd *cobra.Command, keyFile, passFile string) (sign.Signer, error) {
-	key, err := sign.LoadKeyFile(keyFile, passphrase(cmd, passFile))
+	key, err := openKey(cmd, keyFile, passFile)
 	if err != nil {
-		return nil, usageError("--key: %w", err)
+		return nil, err
 	}
-	if key.Lax != nil {
-		warn(cmd, "%s", key.Lax)
+	signer, err := key.signer(nil, sign.Options{})
+	if err != nil {
+		return nil, usageError("--key %s: %w", keyFile, errors.Join(err, key.close()))
 	}
-	alg, err := sign.ForKey(key.Key.Public())
-	if err == nil {
-		var signer sign.Signer
-		if signer, err = sign.NewSigner(alg, key.Key, sign.Options{}); err == nil {
-			return signer, nil
-		}
-	}
-	sign.DestroyKey(key.Key)
-	return nil, usageError("--key %s: %w", keyFile, err)
+	return signer, nil
 }
 
 // measureKey signs for a while on all workers and returns signatures a second.

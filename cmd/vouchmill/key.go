@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/vouchmill/vouchmill/sign"
+	"github.com/vouchmill/vouchmill/sign/pkcs11"
 )
 
 // passEnv is the environment variable that holds the passphrase of a key.
@@ -80,17 +81,13 @@ func loadSigner(cmd *cobra.Command, keyFile, certFile, passFile string, opts sig
 	if err != nil {
 		return nil, nil, usageError("--cert %s: %w", certFile, err)
 	}
-	key, err := sign.LoadKeyFile(keyFile, passphrase(cmd, passFile))
+	key, err := openKey(cmd, keyFile, passFile)
 	if err != nil {
-		return nil, nil, usageError("--key: %w", err)
+		return nil, nil, err
 	}
-	if key.Lax != nil {
-		warn(cmd, "%s", key.Lax)
-	}
-	signer, err := signerFor(key.Key, chain[0], opts)
+	signer, err := key.signer(chain[0], opts)
 	if err != nil {
-		sign.DestroyKey(key.Key)
-		return nil, nil, usageError("--key %s, --cert %s: %w", keyFile, certFile, err)
+		return nil, nil, usageError("--key %s, --cert %s: %w", keyFile, certFile, errors.Join(err, key.close()))
 	}
 	checked, err := sign.Checked(signer, checkEvery)
 	if err != nil {
@@ -99,20 +96,74 @@ func loadSigner(cmd *cobra.Command, keyFile, certFile, passFile string, opts sig
 	return checked, chain, nil
 }
 
-func signerFor(key crypto.Signer, cert *x509.Certificate, opts sign.Options) (sign.Signer, error) {
-	if err := sign.MatchCertificate(key, cert); err != nil {
-		return nil, err
-	}
-	public, err := sign.CertificateKey(cert)
-	if err != nil {
-		return nil, err
-	}
-	alg, err := sign.ForKey(public)
-	if err != nil {
-		return nil, err
-	}
-	return sign.NewSigner(alg, key, opts)
+// A signingKey is a private key from a file or on a token.
+type signingKey struct {
+	crypto.Signer
+	token *pkcs11.Key // nil for a key from a file
 }
+
+// openKey opens a key and warns of permissions that are too lax.
+func openKey(cmd *cobra.Command, name, passFile string) (*signingKey, error) {
+	if pkcs11.IsURI(name) {
+		key, err := pkcs11.Open(name, tokenOptions(cmd))
+		if err != nil {
+			return nil, usageError("--key: %w", err)
+		}
+		if lax := key.LaxPIN(); lax != nil {
+			warn(cmd, "%s", lax)
+		}
+		return &signingKey{key, key}, nil
+	}
+	key, err := sign.LoadKeyFile(name, passphrase(cmd, passFile))
+	if err != nil {
+		return nil, usageError("--key: %w", err)
+	}
+	if key.Lax != nil {
+		warn(cmd, "%s", key.Lax)
+	}
+	return &signingKey{key.Key, nil}, nil
+}
+
+func tokenOptions(cmd *cobra.Command) pkcs11.Options {
+	return pkcs11.Options{Waiting: func(cause error) { warn(cmd, "waiting for the token: %v", cause) }}
+}
+
+// signer makes the batch signer; closing it closes the key. cert, where not
+// nil, must be the key's.
+func (k *signingKey) signer(cert *x509.Certificate, opts sign.Options) (sign.Signer, error) {
+	if cert != nil {
+		if err := sign.MatchCertificate(k.Signer, cert); err != nil {
+			return nil, err
+		}
+	}
+	if k.token != nil {
+		s, err := k.token.NewSigner(nil)
+		return tokenSigner{s, k.token}, err
+	}
+	alg, err := sign.ForKey(k.Public())
+	if err != nil {
+		return nil, err
+	}
+	return sign.NewSigner(alg, k.Signer, opts)
+}
+
+// close gives a key up that no signer has taken over.
+func (k *signingKey) close() error {
+	if k.token != nil {
+		return k.token.Close()
+	}
+	sign.DestroyKey(k.Signer)
+	return nil
+}
+
+// A tokenSigner closes the key with the signer.
+type tokenSigner struct {
+	sign.Signer
+	key *pkcs11.Key
+}
+
+// Close ends the session with the token too.
+func (s tokenSigner) Close() error { return errors.Join(s.Signer.Close(), s.key.Close()) }
 
 // readFile reads a file of at most max octets.
 func readFile(path string, max int64) ([]byte, error) {

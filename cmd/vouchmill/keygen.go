@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vouchmill/vouchmill/sign"
+	"github.com/vouchmill/vouchmill/sign/pkcs11"
 )
 
 const keygenLong = `Make a voucher signing key with a certificate authority of its own: ca.pem, the
@@ -20,7 +21,7 @@ signer's certificate and its chain; masa.key, what issue signs with.
 Keys are readable by their owner only. Nothing is ever overwritten.`
 
 func newKeygen() *cobra.Command {
-	var alg, cn, out, passFile string
+	var alg, cn, out, passFile, token string
 	var days int
 	var encrypt bool
 	cmd := &cobra.Command{
@@ -41,6 +42,9 @@ func newKeygen() *cobra.Command {
 				defer clear(pass)
 				opts.Passphrase = pass
 			}
+			if token != "" {
+				return keygenOnToken(cmd, opts, token, out)
+			}
 			if err := keygen(opts, out); err != nil {
 				return err
 			}
@@ -53,6 +57,7 @@ func newKeygen() *cobra.Command {
 	f.StringVar(&cn, "cn", "Vouchmill MASA", "common name of the signer; the authority has CA behind it")
 	f.StringVar(&out, "out", "", "directory for the four files; made if it is not there")
 	f.IntVar(&days, "days", 3650, "how long the certificates are valid")
+	f.StringVar(&token, "pkcs11", "", "make the signing key on the token this URI names (RFC 7512; object is its label)")
 	f.BoolVar(&encrypt, "encrypt", false, "encrypt both keys (PKCS#8, PBES2)")
 	f.StringVar(&passFile, "key-pass-file", "", "file whose first line is the passphrase, instead of "+passEnv+" or a prompt")
 	cobra.CheckErr(cmd.MarkFlagRequired("out"))
@@ -89,6 +94,9 @@ func keygen(opts sign.DemoOptions, dir string) error {
 		{"ca.key", pki.CAKey, 0o600}, {"masa.key", pki.SignerKey, 0o600},
 		{"ca.pem", pki.CA, 0o644}, {"masa.pem", pki.Signer, 0o644},
 	} {
+		if f.data == nil { // the key is on a token
+			continue
+		}
 		path := filepath.Join(dir, f.name)
 		if err = writeNew(path, f.data, f.mode); err != nil {
 			break
@@ -105,6 +113,24 @@ func keygen(opts sign.DemoOptions, dir string) error {
 		return usageError("keygen: %w; keys are never overwritten: choose another --out", err)
 	}
 	return ioError(err)
+}
+
+// keygenOnToken makes the signing key on a token, and files for the rest.
+func keygenOnToken(cmd *cobra.Command, opts sign.DemoOptions, uri, dir string) error {
+	key, err := pkcs11.Generate(uri, opts.Algorithm, tokenOptions(cmd))
+	if err != nil {
+		return usageError("--pkcs11: %w", err)
+	}
+	opts.SignerKey = key.Public()
+	err = keygen(opts, dir)
+	if closeErr := key.Close(); closeErr != nil {
+		err = errors.Join(err, ioError(closeErr))
+	}
+	if err != nil {
+		return fmt.Errorf("%w; the key on the token stays: delete it there before the next attempt", err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "made the signing key on the token; wrote ca.pem, ca.key and masa.pem to %s, valid until %s\n", dir, opts.NotAfter.Format(time.DateOnly))
+	return nil
 }
 
 // writeNew writes a file that must not be there yet, durably.

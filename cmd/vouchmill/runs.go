@@ -97,7 +97,14 @@ func describeRun(s *store.Store, info store.RunInfo) (*runJSON, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", info.Name, err)
 	}
-	j.Format, j.Algorithm, j.ExpiresOn, j.Reproducible, j.Header = h.Format, h.Algorithm, h.ExpiresOn, h.Reproducible, h
+	j.Format, j.Algorithm, j.Reproducible, j.Header = h.Format, h.Algorithm, h.Reproducible, h
+	created, err := h.Created()
+	if err != nil {
+		return nil, err
+	}
+	if j.ExpiresOn, err = run.ResolveExpiry(h.ExpiresOn, created); err != nil {
+		return nil, fmt.Errorf("run %s: %w", info.Name, err)
+	}
 	if final := r.Final(); len(final) > 0 {
 		m, err := manifest.Parse(final)
 		if err != nil {

@@ -90,7 +90,7 @@ func withList[T any](k key, at func(*Settings) *Setting[[]T], parse func(entry) 
 // keys is the table: what a profile and the flags of issue may say.
 var keys = []key{
 	of("format", "cms, jws or cose", "cms", "the signed envelope of the vouchers", func(s *Settings) *Setting[codec.Format] { return &s.Format }, codec.ParseFormat),
-	of("key", "FILE", "required", "private key of the voucher signer, PEM", func(s *Settings) *Setting[string] { return &s.Key }, fileName),
+	of("key", "FILE or pkcs11:URI", "required", "private key of the voucher signer: PEM, or on a token (RFC 7512)", func(s *Settings) *Setting[string] { return &s.Key }, fileName),
 	of("key-pass-file", "FILE", "VOUCHMILL_KEY_PASS, else a prompt", "file whose first line decrypts the key", func(s *Settings) *Setting[string] { return &s.KeyPassFile }, fileName),
 	of("cert", "FILE", "required", "certificate of the voucher signer, then its chain, PEM", func(s *Settings) *Setting[string] { return &s.Cert }, fileName),
 	of("hedged", "true or false", "false", "mix randomness into ECDSA signatures; the run is then not reproducible", func(s *Settings) *Setting[bool] { return &s.Hedged }, boolean),
