@@ -110,8 +110,20 @@ func inspect(b []byte, lim Limits, depth int) (*Report, error) {
 	r.envelope(&e)
 	if err == nil {
 		r.payload(e.Payload, lim, depth)
+		r.misplaced(e.Format)
 	}
 	return r, nil
+}
+
+// misplaced puts a payload down that is in the encoding of another envelope.
+func (r *Report) misplaced(f Format) {
+	want := EncodingJSON
+	if f == FormatCOSE {
+		want = EncodingCBOR
+	}
+	if got := r.Payload.Encoding; got != "" && got != want.String() {
+		r.Problems = append(r.Problems, ReportProblem{Code: "payload", Text: fmt.Sprintf("the content is %s, %v envelopes hold %v", got, f, want)})
+	}
 }
 
 // refused puts a reason to refuse the artefact down.

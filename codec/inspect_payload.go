@@ -78,7 +78,9 @@ func (r *Report) payload(b []byte, lim Limits, depth int) {
 		err = d.VoucherJSON(b, &q.Voucher)
 	}
 	if err == nil && a.r == nil {
-		err = q.Voucher.Validate(rules)
+		if err = q.Voucher.Validate(rules); err == nil {
+			err = q.Voucher.CheckPinnedCertificate()
+		}
 	}
 	if err != nil {
 		r.refused(err)

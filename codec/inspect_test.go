@@ -185,3 +185,40 @@ func TestInspectSurvivesEveryPublicFile(t *testing.T) {
 		t.Errorf("%d files reported: %v", n, err)
 	}
 }
+
+func TestInspectNamesWhatVerifiersRefuseInAPayload(t *testing.T) {
+	s := newTestSigner(t, "ES256")
+	voucher := testVoucher(s.chain[1])
+	voucher.SerialNumber = []byte("A1")
+	cbor, err := AppendVoucherCBOR(nil, &voucher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	voucher.ExpiresOn = voucher.ExpiresOn.AddDate(1000, 0, 0)
+	outlives, err := AppendVoucherJSON(nil, &voucher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		payload []byte
+		problem string
+	}{
+		"CBOR in CMS":                       {cbor, "payload"},
+		"expiry after the pinned one's end": {outlives, "rule"},
+	} {
+		encoder, err := NewEnvelopeEncoder(EnvelopeParams{Format: FormatCMS, Algorithm: s.id, Chain: s.chain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := s.digest(c.payload)
+		signed := append(slices.Clone(encoder.AttributesPrefix()), digest...)
+		b, err := encoder.AppendEnvelope(nil, c.payload, digest, s.sign(t, signed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Inspect(b, Limits{})
+		if err != nil || !slices.Equal(problemCodes(r), []string{c.problem}) {
+			t.Errorf("%s: problems %v (%v), want %s", name, r.Problems, err, c.problem)
+		}
+	}
+}
