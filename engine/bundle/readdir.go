@@ -56,7 +56,7 @@ func (r *Reader) beginDir(files dirFiles) error {
 		return err
 	case r.manifest != nil:
 		return &Error{Name: r.name, Place: orderName, Kind: ErrSyntax, Detail: "it is missing, and the manifest means nothing without the order",
-			Remedy: "take the directory from where it was issued, or remove " + manifest.FileName + " to read the vouchers alone"}
+			Remedy: "read the tar file this was unpacked from, or write its order down with tar tf FILE.tar | sed 1d > " + orderName + "; without " + manifest.FileName + " the vouchers are read alone"}
 	}
 	dir, err := files.root.Open(".")
 	if err != nil {
