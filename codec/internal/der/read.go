@@ -53,28 +53,37 @@ type Element struct {
 
 // Next reads the element at the start of b and returns it with what follows.
 func Next(b []byte) (Element, []byte, error) {
+	head, end, err := span(b)
+	if err != nil {
+		return Element{}, b, err
+	}
+	return Element{Tag: b[0], Raw: b[:end], Body: b[head:end]}, b[end:], nil
+}
+
+// span returns where the value of the element at the start of b begins and
+// where it ends. Three numbers come back in registers, elements do not; every
+// element that is read goes through here.
+func span(b []byte) (head, end int, err error) {
 	if len(b) < 2 {
-		return Element{}, b, ErrTruncated
+		return 0, 0, ErrTruncated
 	}
 	tag := b[0]
 	if tag&tagNumberMask == tagNumberMask {
-		return Element{}, b, ErrHighTag
+		return 0, 0, ErrHighTag
 	}
 	if tag == constructedOcts || tag == constructedBits {
-		return Element{}, b, ErrNotDER
+		return 0, 0, ErrNotDER
 	}
 	size, head := int(b[1]), 2
 	if size >= 0x80 {
-		var err error
 		if size, head, err = longLength(b); err != nil {
-			return Element{}, b, err
+			return 0, 0, err
 		}
 	}
 	if size > len(b)-head {
-		return Element{}, b, ErrTruncated
+		return 0, 0, ErrTruncated
 	}
-	end := head + size
-	return Element{Tag: tag, Raw: b[:end], Body: b[head:end]}, b[end:], nil
+	return head, head + size, nil
 }
 
 // longLength reads a length in its long form (X.690 §8.1.3.5), which DER
@@ -115,32 +124,48 @@ func (c *Cursor) Peek() byte {
 
 // Any reads the next element whatever its tag.
 func (c *Cursor) Any() (Element, error) {
-	e, rest, err := Next(c.Rest)
-	if err == nil {
-		c.Rest = rest
+	b := c.Rest
+	head, end, err := span(b)
+	if err != nil {
+		return Element{}, err
 	}
-	return e, err
+	c.Rest = b[end:]
+	return Element{Tag: b[0], Raw: b[:end], Body: b[head:end]}, nil
 }
 
 // Read reads the next element, which must have the given tag.
 func (c *Cursor) Read(tag byte) (Element, error) {
-	if len(c.Rest) == 0 {
-		return Element{}, ErrTruncated
-	}
-	if c.Rest[0] != tag {
-		if c.Rest[0] == tag|constructedBit && tag == TagOctetString {
-			return Element{}, ErrNotDER
-		}
-		return Element{}, ErrTag
+	if err := c.expect(tag); err != nil {
+		return Element{}, err
 	}
 	return c.Any()
+}
+
+func (c *Cursor) expect(tag byte) error {
+	switch {
+	case len(c.Rest) == 0:
+		return ErrTruncated
+	case c.Rest[0] == tag:
+		return nil
+	case c.Rest[0] == tag|constructedBit && tag == TagOctetString:
+		return ErrNotDER
+	}
+	return ErrTag
 }
 
 // Enter reads the next element, which must have the given tag, and returns a
 // cursor over its value.
 func (c *Cursor) Enter(tag byte) (Cursor, error) {
-	e, err := c.Read(tag)
-	return Cursor{e.Body}, err
+	if err := c.expect(tag); err != nil {
+		return Cursor{}, err
+	}
+	b := c.Rest
+	head, end, err := span(b)
+	if err != nil {
+		return Cursor{}, err
+	}
+	c.Rest = b[end:]
+	return Cursor{b[head:end]}, nil
 }
 
 // Optional reads the next element when it has the given tag. Without one it
