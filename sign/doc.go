@@ -19,9 +19,10 @@
 //
 // An algorithm may have several implementations, fastest first:
 //
-//	wide      ES256, signing and verifying: 16 at a time in AVX-512 registers (package wide)
-//	portable  ES256: k·G by filippo.io/nistec, own scalar arithmetic, one inversion a batch
-//	std       everything: the standard library, circl for Ed448, ML-DSA and SLH-DSA
+//	wide           ES256, signing and verifying: 16 at a time in AVX-512 registers (package wide)
+//	portable       ES256: k·G by filippo.io/nistec, own scalar arithmetic, one inversion a batch
+//	std            everything: the standard library, circl for Ed448, ML-DSA and SLH-DSA
+//	ed25519-batch  verifies Ed25519 many at a time; by name only, see [Ed25519Batch]
 //
 // The choice is made once per process by what the processor can do. The
 // environment variable VOUCHMILL_SIGN_IMPL names one to be used wherever it

@@ -27,8 +27,9 @@ type implementation struct {
 	newVerifier func() Verifier
 }
 
-// implementations is the table, fastest first. The last row does everything.
-var implementations = []implementation{wideImplementation, portableImplementation, stdImplementation}
+// implementations is the table, fastest first. stdImplementation does
+// everything; what comes after it is used only where it is named.
+var implementations = []implementation{wideImplementation, portableImplementation, stdImplementation, ed25519BatchImplementation}
 
 // present is the part of the table this machine can run, found once: what the
 // processor can do does not change while we run.

@@ -40,6 +40,8 @@ type PublicKey struct {
 	alg  *Algorithm
 	key  crypto.PublicKey
 	wide *wide.Key // for the wide verifier, else nil
+
+	subgroup subgroup // for Ed25519Batch
 }
 
 // MinRSABits is the smallest RSA modulus accepted.

@@ -175,10 +175,7 @@ func pinPath(value string) (string, error) {
 		return "", &URIError{"pin-source", "programs are not run for a PIN; name a file"}
 	}
 	if rest, ok := strings.CutPrefix(value, "file:"); ok {
-		value = strings.TrimPrefix(rest, "//localhost")
-		if strings.HasPrefix(value, "//") {
-			value = value[2:]
-		}
+		value = strings.TrimPrefix(strings.TrimPrefix(rest, "//localhost"), "//")
 	}
 	if !filepath.IsAbs(value) {
 		return "", &URIError{"pin-source", "it must be an absolute path or file:/path"}
