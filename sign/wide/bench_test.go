@@ -15,7 +15,9 @@ func BenchmarkSign(b *testing.B) {
 	for _, c := range []struct {
 		impl   string
 		signer *Signer
-	}{{"wide", wide}, {"std", scalar}} {
+		proof  Proof
+	}{{"wide/check=none", wide, ProveNone}, {"wide/check=large", wide, ProveLarge}, {"wide/check=all", wide, ProveAll}, {"std", scalar, ProveNone}} {
+		c.signer.SetProof(c.proof)
 		for _, n := range []int{1, 2, 4, 8, 16, 64, 256} {
 			b.Run(fmt.Sprintf("alg=es256/impl=%s/batch=%d", c.impl, n), func(b *testing.B) {
 				digests, sigs := randomDigests(n), make([]byte, SignatureSize*n)

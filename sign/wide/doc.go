@@ -18,6 +18,14 @@
 // the bounds of every limb there and that no address and no branch depends on
 // a secret.
 //
+// A call costs nearly the same for one signature as for sixteen: about what
+// crypto/ecdsa takes for one, see [MinBatch]; at 256 a signature costs about a
+// thirtieth of it. Verification under distinct keys is about ten times, under
+// one key about forty times as fast as crypto/ecdsa. These are measurements on
+// an AMD Zen 5; a processor that splits 512-bit operations gains half as much.
+// No assembly function runs longer than 100 µs there, for it cannot be
+// preempted.
+//
 // Everything that touches a private key or a nonce takes constant time, except
 // that the rejection of a nonce candidate (RFC 6979 §3.2 step h, probability
 // 2^-32) can be seen. Verification takes variable time. Secrets in working

@@ -3,6 +3,7 @@
 package wide
 
 import (
+	"bytes"
 	"crypto/elliptic"
 	"math/big"
 	"testing"
@@ -14,6 +15,7 @@ import (
 // withNonces signs with chosen nonces, and says which items were signed again.
 func withNonces(t *testing.T, s *Signer, digests [][]byte, k []*big.Int) (sigs []byte, redone map[int]bool) {
 	t.Helper()
+	s.SetProof(ProveAll)
 	w := aligned[signScratch]()
 	for i := range digests {
 		w.digests[i], w.k[i] = [32]byte(digests[i]), bigWords(k[i])
@@ -22,6 +24,9 @@ func withNonces(t *testing.T, s *Signer, digests [][]byte, k []*big.Int) (sigs [
 	if err := w.signWithNonces(s, sigs, digests); err != nil {
 		t.Fatal(err)
 	}
+	if s.wide.fault.Load() {
+		t.Fatal("the proof failed")
+	}
 	redone = map[int]bool{}
 	for i := range digests {
 		if w.items[i/8].bad[i%8] != 0 {
@@ -29,6 +34,14 @@ func withNonces(t *testing.T, s *Signer, digests [][]byte, k []*big.Int) (sigs [
 		}
 	}
 	return sigs, redone
+}
+
+func bigOf(w words4) *big.Int {
+	v := new(big.Int)
+	for j := 3; j >= 0; j-- {
+		v.Lsh(v, 64).Or(v, new(big.Int).SetUint64(w[j]))
+	}
+	return v
 }
 
 // expected is s = (z + r·d)/k with r from k·G.
@@ -68,8 +81,8 @@ func TestNoncesAtTheEndsOfTheirRange(t *testing.T) {
 			k = append(k, v, new(big.Int).Sub(curve.N, v))
 		}
 	}
-	for len(k) > 0 {
-		n := min(chunk, len(k))
+	for len(k) > 0 { // one of each lane: sums of such nonces would be exceptional, too
+		n := min(Lanes, len(k))
 		digests := randomDigests(n)
 		sigs, redone := withNonces(t, s, digests, k[:n])
 		for i := range n {
@@ -128,10 +141,7 @@ func TestExceptionalAdditionIsDoneAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, w := range nonces {
-			k[i] = new(big.Int)
-			for j := 3; j >= 0; j-- {
-				k[i].Lsh(k[i], 64).Or(k[i], new(big.Int).SetUint64(w[j]))
-			}
+			k[i] = bigOf(w)
 		}
 		k[lane] = exceptional
 		sigs, redone := withNonces(t, s, digests, k)
@@ -144,9 +154,124 @@ func TestExceptionalAdditionIsDoneAgain(t *testing.T) {
 	}
 }
 
+// A fault in one lane of one thing that signing uses is found in the batch that
+// it falls on, and the signatures are right all the same.
+func TestFaultsAreFoundAndTheBatchSignedAgain(t *testing.T) {
+	skipWithoutWide(t)
+	table := (*combTable)(unsafe.Pointer(generatorTable()))
+	for name, fault := range map[string]func(s *Signer) (repair func()){
+		"private key": func(s *Signer) func() {
+			s.wide.d[2][5] ^= 1
+			return func() {}
+		},
+		"table": func(s *Signer) func() {
+			table[30][3][7] ^= 1
+			return func() { table[30][3][7] ^= 1 }
+		},
+	} {
+		found := 0
+		for range 40 {
+			w, s := signersOf(t, testKey(30))
+			w.SetProof(ProveAll)
+			digests := randomDigests(100)
+			repair := fault(w)
+			got := mustSign(t, w, digests)
+			repair()
+			if want := mustSign(t, s, digests); !bytes.Equal(got, want) {
+				t.Fatalf("%s: wrong signatures were let go", name)
+			}
+			if w.wide.fault.Load() {
+				found++
+				compareSigners(t, w, s, digests) // by other code from now on
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: no fault was found", name)
+		}
+	}
+}
+
+// Any change of any signature, nonce or point after signing fails the proof.
+func TestProofCoversEverySignature(t *testing.T) {
+	skipWithoutWide(t)
+	s, _ := signersOf(t, testKey(31))
+	const n = 48
+	digests := randomDigests(n)
+	w := aligned[signScratch]()
+	if err := w.sign(s, make([]byte, 64*n), digests, nil); err != nil {
+		t.Fatal(err)
+	}
+	var sigs [n / Lanes][16][64]byte
+	for i := range sigs {
+		finishSign(&w.work, (*[2]item)(w.items[2*i:]), (*[16][32]byte)(w.digests[16*i:]), s.wide.d, &sigs[i])
+	}
+	prove := func() bool {
+		w.proof = proof{}
+		for i := range sigs {
+			w.proof.add(w, Lanes*i, s.wide.proof, &sigs[i])
+		}
+		return w.proof.holds(w)
+	}
+	if !prove() {
+		t.Fatal("right signatures fail")
+	}
+	for i := range n {
+		it, lane := &w.items[i/8], i%8
+		for name, change := range map[string]func(){
+			"r":      func() { sigs[i/16][i%16][31-i%32] ^= 1 },
+			"s":      func() { sigs[i/16][i%16][32+i%32] ^= 1 },
+			"digest": func() { w.digests[i][i%32] ^= 1 },
+			"nonce":  func() { w.k[i][i%3] ^= 1 << (i % 32) },
+			"x":      func() { it.x[i%5][lane] ^= 1 },
+			"y":      func() { it.y[i%5][lane] ^= 1 },
+			"z":      func() { it.z[i%5][lane] ^= 1 },
+		} {
+			change()
+			if prove() {
+				t.Errorf("item %d: a wrong %s is not seen", i, name)
+			}
+			change()
+		}
+	}
+	// r of another point, with the s that belongs to it
+	sigs[1][2] = [64]byte(expected(s, digests[18], new(big.Int).Add(bigOf(w.k[18]), big.NewInt(1))))
+	if prove() {
+		t.Error("a signature with another nonce is not seen")
+	}
+	finishSign(&w.work, (*[2]item)(w.items[2:]), (*[16][32]byte)(w.digests[16:]), s.wide.d, &sigs[1])
+	// two points exchanged
+	a, b := &w.items[0], &w.items[2]
+	for i := range a.x {
+		a.x[i][3], b.x[i][3] = b.x[i][3], a.x[i][3]
+		a.y[i][3], b.y[i][3] = b.y[i][3], a.y[i][3]
+		a.z[i][3], b.z[i][3] = b.z[i][3], a.z[i][3]
+	}
+	if prove() {
+		t.Error("two points exchanged are not seen")
+	}
+}
+
+func TestProofCoversTheBatchesItIsAskedFor(t *testing.T) {
+	skipWithoutWide(t)
+	for _, c := range []struct {
+		proof Proof
+		n     int
+		want  bool
+	}{{ProveLarge, proofLeast - 1, false}, {ProveLarge, proofLeast, true}, {ProveAll, 1, true}, {ProveNone, 256, false}} {
+		w, _ := signersOf(t, testKey(32))
+		w.SetProof(c.proof)
+		*w.wide.d = element{1: {1}} // wrong in every lane: a proof must fail
+		mustSign(t, w, randomDigests(c.n))
+		if got := w.wide.fault.Load(); got != c.want {
+			t.Errorf("proof %d, batch of %d: proved %v, want %v", c.proof, c.n, got, c.want)
+		}
+	}
+}
+
 func TestNothingSecretStaysInScratch(t *testing.T) {
 	skipWithoutWide(t)
 	s, _ := signersOf(t, testKey(23))
+	s.SetProof(ProveAll)
 	w := aligned[signScratch]()
 	for _, n := range []int{256, 100, 1} {
 		digests := randomDigests(n)
@@ -161,7 +286,7 @@ func TestNothingSecretStaysInScratch(t *testing.T) {
 	}
 	key := s.wide
 	s.Close()
-	if *key.d != (element{}) {
+	if *key.d != (element{}) || *key.proof != (element{}) {
 		t.Error("Close leaves the private key")
 	}
 }

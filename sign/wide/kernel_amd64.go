@@ -43,3 +43,12 @@ func multiplyKey(w *[2]work, gtab, ktab *byte)
 
 //go:noescape
 func checkPoints(w *[2]work, it *[2]item, sigs *[16][64]byte)
+
+//go:noescape
+func checkScalars(w *[2]work, it *[2]item, digests *[16][32]byte, sigs *[16][64]byte, k *[16]words4, d *element)
+
+//go:noescape
+func sumPoints(w *[2]work, it *[2]item, sigs *[16][64]byte, k *[16]words4, more int)
+
+//go:noescape
+func comparePoints(w *[2]work, it, other *[2]item)

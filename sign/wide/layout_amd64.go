@@ -25,6 +25,7 @@ type work struct {
 	qy      element
 	zd      element // Z of the doubled key
 	sign    lanes   // bit 7: the digit is not negative
+	sum     element // weighted sum of nonces
 }
 
 // item is what one group of eight lanes keeps while the batch waits for its

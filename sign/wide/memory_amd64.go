@@ -27,6 +27,16 @@ func (e *element) set(lane int, w *words4) {
 	e[4][lane] = w[3] >> 16
 }
 
+// get is the value in a lane, which is carried and below 2^256.
+func (e *element) get(lane int) words4 {
+	return words4{
+		e[0][lane] | e[1][lane]<<52,
+		e[1][lane]>>12 | e[2][lane]<<40,
+		e[2][lane]>>24 | e[3][lane]<<28,
+		e[3][lane]>>36 | e[4][lane]<<16,
+	}
+}
+
 // fill puts it into all lanes.
 func (e *element) fill(w *words4) {
 	for lane := range 8 {

@@ -5,22 +5,29 @@ package wide
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
 // wideKey is the private key in the form the assembly takes.
 type wideKey struct {
-	d *element // times 2^260 modulo n, in all lanes
+	d     *element    // times 2^260 modulo n, in all lanes
+	proof *element    // the same for the proof, so that a fault in one shows
+	fault atomic.Bool // a proof has failed: the wide code is not used any more
 }
 
 func newWideKey(d *[32]byte) *wideKey {
-	k := &wideKey{d: aligned[element]()}
+	k := &wideKey{d: aligned[element](), proof: aligned[element]()}
 	w := montgomery(d[:], curve.N)
 	k.d.fill(&w)
+	k.proof.fill(&w)
 	return k
 }
 
-func (k *wideKey) wipe() { *k.d = element{} }
+func (k *wideKey) wipe() { *k.d, *k.proof = element{}, element{} }
+
+// faulty reports that a proof has failed.
+func (k *wideKey) faulty() bool { return k.fault.Load() }
 
 // chunk is how many signatures share their inversions and the working memory.
 // The inversions cost about 6 µs, so 25 ns a signature at this size.
@@ -35,6 +42,7 @@ type signScratch struct {
 	k       [chunk]words4
 	digests [chunk][32]byte
 	sigs    [16][64]byte
+	proof   proof
 }
 
 var signPool = sync.Pool{New: func() any { return aligned[signScratch]() }}
@@ -43,6 +51,9 @@ func (s *Signer) signWide(sigs []byte, digests [][]byte, random io.Reader) error
 	w := signPool.Get().(*signScratch)
 	defer signPool.Put(w)
 	for len(digests) > 0 {
+		if s.wide.faulty() {
+			return s.signScalar(sigs, digests, nil)
+		}
 		n := min(chunk, len(digests))
 		err := w.sign(s, sigs[:SignatureSize*n], digests[:n], random)
 		w.wipe(n)
@@ -83,6 +94,7 @@ func (w *signScratch) signWithNonces(s *Signer, sigs []byte, digests [][]byte) e
 		combSign(&w.work, (*[2]item)(w.items[i/8:]), (*[16]words4)(w.k[i:]), table)
 	}
 	invertItems(&w.powers, &w.work[0], &w.items[0], padded/8)
+	prove := Proof(s.proof.Load()).covers(n)
 	for i := 0; i < padded; i += Lanes {
 		to := &w.sigs
 		whole := i+Lanes <= n
@@ -90,11 +102,18 @@ func (w *signScratch) signWithNonces(s *Signer, sigs []byte, digests [][]byte) e
 			to = (*[16][64]byte)(unsafe.Pointer(&sigs[SignatureSize*i]))
 		}
 		finishSign(&w.work, (*[2]item)(w.items[i/8:]), (*[16][32]byte)(w.digests[i:]), s.wide.d, to)
+		if prove {
+			w.proof.add(w, i, s.wide.proof, to)
+		}
 		if !whole {
 			for j := range n - i {
 				copy(sigs[SignatureSize*(i+j):], to[j][:])
 			}
 		}
+	}
+	if prove && !w.proof.holds(w) {
+		s.wide.fault.Store(true)
+		return s.signScalar(sigs, digests, nil)
 	}
 	return w.redo(s, sigs, digests)
 }
@@ -117,6 +136,7 @@ func (w *signScratch) redo(s *Signer, sigs []byte, digests [][]byte) error {
 // wipe overwrites what was derived from the key for n signatures.
 func (w *signScratch) wipe(n int) {
 	w.work = [2]work{}
+	w.proof = proof{}
 	w.powers = [2][16]element{}
 	clear(w.items[:(n+Lanes-1)/Lanes*2])
 	clear(w.k[:(n+Lanes-1)/Lanes*Lanes])

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vouchmill/vouchmill/sign/sha256x16"
 	"golang.org/x/crypto/cryptobyte"
@@ -18,8 +19,36 @@ const (
 	SignatureSize = 64
 )
 
-// A Signer signs digests with one private key. It does not verify what it signed;
-// its caller decides how much of that is worth its time. It is safe for
+// A Proof says in which batches a [Signer] proves its signatures before they
+// leave. A proof covers every signature of a batch: the equation of s, that r is
+// the point's x, and, in each lane, one fresh multiplication of the generator
+// that must give the weighted sum of all points. It finds any fault in one
+// signature of a lane, and several unless they cancel with the weights, which
+// are fixed: it is made against faults, not against someone who chooses them.
+// It does not involve the public key. A batch whose proof fails is signed again
+// by crypto/ecdsa, and so are all batches after it.
+//
+// It costs about 45 ns a signature and 8 µs for every 256 or less; verifying
+// takes more than ten times as long.
+type Proof uint32
+
+const (
+	// ProveLarge proves batches of 128 and more, which it makes an eighth slower.
+	ProveLarge Proof = iota
+	// ProveAll proves every batch.
+	ProveAll
+	// ProveNone proves none.
+	ProveNone
+)
+
+// proofLeast is the least batch that [ProveLarge] proves.
+const proofLeast = 128
+
+// covers reports whether a batch of n is to be proved.
+func (p Proof) covers(n int) bool { return p == ProveAll || p == ProveLarge && n >= proofLeast }
+
+// A Signer signs digests with one private key. It proves its signatures as
+// [Proof] says; to verify them is its caller's decision. It is safe for
 // concurrent use.
 type Signer struct {
 	mu     sync.RWMutex // held for reading while signing, for writing by Close
@@ -27,6 +56,7 @@ type Signer struct {
 	key    *ecdsa.PrivateKey
 	nonces *sha256x16.Nonces
 	wide   *wideKey // nil where the wide code does not run
+	proof  atomic.Uint32
 }
 
 // NewSigner takes a private key as 32 octets, big-endian, in [1, n-1]; a
@@ -54,6 +84,10 @@ func newSigner(d []byte, wide bool) (*Signer, error) {
 
 // Public is the public key.
 func (s *Signer) Public() *ecdsa.PublicKey { return &s.key.PublicKey }
+
+// SetProof chooses which batches are proved from now on; at first it is
+// [ProveLarge]. Signatures by crypto/ecdsa are not proved.
+func (s *Signer) SetProof(p Proof) { s.proof.Store(uint32(p)) }
 
 // SignDigests writes the signature r‖s of digests[i], 32 octets each, to
 // sigs[64i:64i+64], with the nonces of RFC 6979: the same digest always has the

@@ -77,10 +77,12 @@ func unhex(s string) []byte {
 func TestSignaturesOfEveryBatchLengthEqualStandardLibrary(t *testing.T) {
 	for seed := range byte(3) {
 		w, s := signersOf(t, testKey(seed))
+		w.SetProof(Proof(seed % 3))
 		for n := range 66 {
 			compareSigners(t, w, s, randomDigests(n))
 		}
 		compareSigners(t, w, s, randomDigests(2*256+17))
+		wantNoFault(t, w)
 	}
 }
 
@@ -96,7 +98,29 @@ func TestRandomSignaturesEqualStandardLibrary(t *testing.T) {
 		d[0] &= 0x7f
 		w, s := signersOf(t, d)
 		compareSigners(t, w, s, randomDigests(1000))
+		wantNoFault(t, w)
 	}
+}
+
+// wantNoFault requires that no proof failed, which would hide wrong signatures.
+func wantNoFault(t *testing.T, s *Signer) {
+	t.Helper()
+	if s.wide != nil && s.wide.faulty() {
+		t.Fatal("a proof failed")
+	}
+}
+
+// A batch of one digest many times has the same point in every lane.
+func TestEqualDigestsAreNoException(t *testing.T) {
+	w, s := signersOf(t, testKey(3))
+	w.SetProof(ProveAll)
+	one := randomDigests(1)[0]
+	digests := make([][]byte, 256)
+	for i := range digests {
+		digests[i] = one
+	}
+	compareSigners(t, w, s, digests)
+	wantNoFault(t, w)
 }
 
 // n in the notation below

@@ -101,7 +101,7 @@ func (m *Machine) evaluate(s *state, i *Instruction, args []Operand) (Interval, 
 		return hull(a, s.z[args[2].Value]), err
 	case "VPMOVM2Q":
 		return Between(-1, 0), nil
-	case "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VSHUFI64X2", "VPTERNLOGQ", "VPSHUFB", "VPGATHERQQ":
+	case "VPUNPCKLQDQ", "VPUNPCKHQDQ", "VSHUFI64X2", "VPTERNLOGQ", "VPANDNQ", "VPSHUFB", "VPGATHERQQ":
 		return Unknown, nil
 	}
 	return Unknown, fmt.Errorf("unknown operation")

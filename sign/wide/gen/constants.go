@@ -68,6 +68,7 @@ func newConstantPool() *constantPool {
 		c.add(fmt.Sprintf("%dp", k), q...)
 	}
 	c.addInt("n", order)
+	c.addInt("2n", new(big.Int).Lsh(order, 1))
 	b52 := new(big.Int).Lsh(big.NewInt(1), 52)
 	inverse := new(big.Int).ModInverse(order, b52)
 	c.add("-1/n", inverse.Sub(b52, inverse).Uint64())

@@ -39,7 +39,7 @@ func committed(t *testing.T) *asm512.Program {
 	return p
 }
 
-// All kernels are, though only the first three see secrets.
+// All kernels are, though only those of the first line see secrets.
 func TestKernelsTakeConstantTime(t *testing.T) {
 	p := committed(t)
 	for _, function := range kernels {
@@ -50,7 +50,7 @@ func TestKernelsTakeConstantTime(t *testing.T) {
 }
 
 var kernels = []string{
-	"combSign", "invertItems", "finishSign",
+	"combSign", "invertItems", "finishSign", "checkScalars", "sumPoints", "comparePoints",
 	"oddMultiples", "affineMultiples", "loadInverses", "splitScalars", "multiplyDistinct", "multiplyKey", "checkPoints",
 }
 
@@ -199,6 +199,30 @@ func TestBoundsOfFinishSign(t *testing.T) {
 	b.give(atKey, topBelow)
 	b.run("finishSign", atWork, atItems, atDigests, atKey, atSigs)
 	b.wantAssumptions(4)
+}
+
+func TestBoundsOfTheProof(t *testing.T) {
+	b := newBench(t)
+	for g := range 2 {
+		for _, f := range []string{"x", "y", "z", "k"} {
+			b.give(itemField(g, f), tops[f])
+		}
+		b.Set(itemField(g, "neg"), asm512.Between(-1, 0))
+	}
+	b.give(atKey, topBelow)
+	b.run("checkScalars", atWork, atItems, atDigests, atSigs, atScalars, atKey)
+	for more := range uint64(maxItems / 2) {
+		b.run("sumPoints", atWork, atItems, atSigs, atScalars, more)
+	}
+	b.wantPoint()
+	for g := range 2 {
+		b.want("sum", workField(g, "sum"), topBelow)
+		for _, f := range []string{"x", "z"} {
+			b.give(itemField(2+g, f), tops[f])
+		}
+	}
+	b.run("comparePoints", atWork, atItems, itemField(2, "x"))
+	b.wantAssumptions(8)
 }
 
 func TestBoundsOfTables(t *testing.T) {

@@ -68,6 +68,7 @@ var work = record{"work", "work is the working memory of eight lanes: a point, a
 	{"qy", "element", ""},
 	{"zd", "element", "Z of the doubled key"},
 	{"sign", "lanes", "bit 7: the digit is not negative"},
+	{"sum", "element", "weighted sum of nonces"},
 }}
 
 // item is what is kept of each group of eight lanes while a batch waits for its
