@@ -268,7 +268,7 @@ func runIssue(cmd *cobra.Command, s *profile.Settings, cfg issue.Config) error {
 		return ioError(err)
 	}
 	if result.Rejected > 0 {
-		return &exitError{exitFailed, fmt.Errorf("%d rows were left out", result.Rejected)}
+		return &exitError{exitFailed, fmt.Errorf("rows left out: %d", result.Rejected)}
 	}
 	return nil
 }
@@ -295,7 +295,17 @@ func issueFailed(result *issue.Result, err error) error {
 	var settings *issue.SettingsError
 	var changed *issue.ListChangedError
 	var row *issue.RowError
+	var devices *list.ListError
 	code := exitIO
+	// Where the list is at fault, its own words say more than the pipeline's.
+	switch {
+	case errors.As(err, &row):
+		err = row
+	case errors.As(err, &changed):
+		err = changed
+	case errors.As(err, &devices) && !errors.Is(err, context.Canceled):
+		err = devices
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %d vouchers of run %s are durable; the same command continues", result.Vouchers, result.Run)}

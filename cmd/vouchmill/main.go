@@ -61,7 +61,6 @@ Exit codes: 0 done; 1 some vouchers failed or a bad row stopped the run;
 durable stays and the same command continues.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(newKeygen(), newBenchKey(), newIssue(), newGet(), newExport(), newVerify(), newInspect(), newRuns(), newStore(), newDemo(), newVersion(), newMan())
 	return root

@@ -26,7 +26,9 @@ func withStore(cmd *cobra.Command, dir string, opts store.Options, work func(*st
 }
 
 func newStore() *cobra.Command {
-	cmd := &cobra.Command{Use: "store", Short: "Look after a store", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "store", Short: "Look after a store", RunE: func(_ *cobra.Command, args []string) error {
+		return usageError("store needs a sub-command: check; %q is none", args)
+	}}
 	cmd.AddCommand(newStoreCheck())
 	return cmd
 }

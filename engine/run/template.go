@@ -153,6 +153,9 @@ var ErrVariant = errors.New("variant")
 // leaves break a rule of RFC 8366.
 func (c *Compiler) Compile(v *Variant) (*Template, error) {
 	pin, ok := c.pins[v.Pin]
+	if !ok && v.Pin == "" {
+		return nil, fmt.Errorf("%w: no certificate to pin: the row names none, and there is no pin without a name; give one with --pin FILE", ErrVariant)
+	}
 	if !ok {
 		return nil, fmt.Errorf("%w: no pin is called %q; name it with --pin %s=FILE", ErrVariant, v.Pin, v.Pin)
 	}
