@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +28,7 @@ func withStore(cmd *cobra.Command, dir string, opts store.Options, work func(*st
 
 func newStore() *cobra.Command {
 	cmd := &cobra.Command{Use: "store", Short: "Look after a store", RunE: func(_ *cobra.Command, args []string) error {
-		return usageError("store needs a sub-command: check; %q is none", args)
+		return usageError("store needs a sub-command, as check; %q is none", strings.Join(args, " "))
 	}}
 	cmd.AddCommand(newStoreCheck())
 	return cmd
