@@ -33,8 +33,7 @@ func (r *Reader) decompress(in *bufio.Reader) (*bufio.Reader, error) {
 		if err != nil {
 			return nil, wrap(r.name, "gzip header", err)
 		}
-		r.closers = append(r.closers, z)
-		inner.src = z
+		inner.src = z // it holds nothing, and closing it would say again what reading said
 	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// One goroutine, so that nothing is decoded that is not asked for.
 		z, err := zstd.NewReader(counted, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(zstdWindowBytes))

@@ -332,3 +332,25 @@ func FuzzName(f *testing.F) {
 		}
 	})
 }
+
+func TestClosingABrokenArchiveSaysNothingNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.tar.gz")
+	write(t, path, sample(), bundle.Options{Manifest: manifestText})
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(b) / 2; i < len(b); i++ {
+		b[i] = 0xff
+	}
+	r, err := bundle.NewReader(bytes.NewReader(b), "test", bundle.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(r); err == nil {
+		t.Error("a broken archive was read")
+	}
+	if err := r.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}

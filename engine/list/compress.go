@@ -40,9 +40,9 @@ func (r *Reader) decompress() error {
 	switch kind {
 	case "gzip":
 		var z *fastgzip.Reader
+		// It holds nothing, and closing it would say again what reading said.
 		if z, err = fastgzip.NewReader(in); err == nil {
 			out.src = z
-			r.closers = append(r.closers, z)
 		}
 	case "zstd":
 		var z *zstd.Decoder

@@ -144,3 +144,22 @@ func TestAZstdWindowOverTheLimitIsRefused(t *testing.T) {
 		t.Fatal(end)
 	}
 }
+
+func TestClosingABrokenArchiveSaysNothingNew(t *testing.T) {
+	whole := pack(t, "gzip", "serial-number\n"+strings.Repeat("A1\n", 100_000))
+	broken := whole[:200] + strings.Repeat("\xff", 200)
+	r, err := NewReader(strings.NewReader(broken), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec Record
+	for err == nil {
+		err = r.Read(&rec)
+	}
+	if fatal := (*ListError)(nil); !errors.As(err, &fatal) {
+		t.Fatalf("reading ends in %v", err)
+	}
+	if err := r.Close(); err != nil {
+		t.Errorf("closing: %v", err)
+	}
+}
