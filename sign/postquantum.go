@@ -84,15 +84,15 @@ type parameterSet struct {
 	oid    []byte // contents octets; of keys and of signatures alike
 	scheme sign.Scheme
 	slh    slhdsa.ID // 0 for ML-DSA
-	// eta bounds the secret coefficients of an ML-DSA key, vectors is how many
-	// polynomials of them an expanded key has (FIPS 204 §4, table 1: k + l).
-	eta, vectors int
+	// eta bounds the secret coefficients of an ML-DSA key, its matrix has k rows
+	// and l columns (FIPS 204 §4, table 1).
+	eta, k, l int
 }
 
 var parameterSets = []parameterSet{
-	{kind: keyMLDSA44, oid: oidMLDSA44, scheme: mldsa44.Scheme(), eta: 2, vectors: 4 + 4},
-	{kind: keyMLDSA65, oid: oidMLDSA65, scheme: mldsa65.Scheme(), eta: 4, vectors: 6 + 5},
-	{kind: keyMLDSA87, oid: oidMLDSA87, scheme: mldsa87.Scheme(), eta: 2, vectors: 8 + 7},
+	{kind: keyMLDSA44, oid: oidMLDSA44, scheme: mldsa44.Scheme(), eta: 2, k: 4, l: 4},
+	{kind: keyMLDSA65, oid: oidMLDSA65, scheme: mldsa65.Scheme(), eta: 4, k: 6, l: 5},
+	{kind: keyMLDSA87, oid: oidMLDSA87, scheme: mldsa87.Scheme(), eta: 2, k: 8, l: 7},
 	{kind: keySLHDSA128s, oid: oidSLHDSA128s, scheme: slhdsa.SHA2_128s.Scheme(), slh: slhdsa.SHA2_128s},
 	{kind: keySLHDSA128f, oid: oidSLHDSA128f, scheme: slhdsa.SHA2_128f.Scheme(), slh: slhdsa.SHA2_128f},
 }

@@ -309,8 +309,6 @@ func TestPostQuantumKeysThatContradictThemselvesAreRefused(t *testing.T) {
 		last := len(changed(0, 0)) - 1
 		outOfRange := changed(0, 0)
 		outOfRange[128] = 0xff
-		noT0 := changed(0, 0)
-		clear(noT0[128+set.vectors*256*(2+set.eta/2)/8:])
 		beside := bytes.Clone(public)
 		beside[100] ^= 1
 		for name, c := range map[string]struct{ contents, public []byte }{
@@ -319,7 +317,10 @@ func TestPostQuantumKeysThatContradictThemselvesAreRefused(t *testing.T) {
 			"coefficient too large":  {wrap(outOfRange), nil},
 			"another matrix":         {wrap(changed(0, 1)), nil},
 			"another hash":           {wrap(changed(64, 1)), nil},
-			"another t0":             {wrap(noT0), nil},
+			"another t0":             {wrap(changed(last, 0x40)), nil},
+			"another t0, lowest bit": {wrap(changed(last-416*set.k+1, 1)), nil},
+			"another s2":             {wrap(changed(last-416*set.k, 0x40)), nil},
+			"another s1":             {wrap(changed(128, 1)), nil},
 			"short seed":             {append([]byte{0x80, 31}, seed[:31]...), nil},
 			"short key":              {wrap(changed(0, 0)[:last]), nil},
 			"octets after the seed":  {append(append([]byte{0x80, 32}, seed...), 0), nil},

@@ -3,7 +3,6 @@ package sign
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha3"
 	"fmt"
 	"io"
 
@@ -190,7 +189,13 @@ func checkPQPrivate(key crypto.Signer) error {
 		}
 		return nil
 	}
-	return set.checkExpanded(private, pub)
+	public, err := pqPublicOctets(pub)
+	if err != nil {
+		return err
+	}
+	expanded := private.Bytes()
+	defer clear(expanded)
+	return set.checkExpanded(expanded, public)
 }
 
 // checkSLH computes the root of the hypertree anew (FIPS 205 §3.1).
@@ -206,59 +211,6 @@ func (p *parameterSet) checkSLH(private *slhdsa.PrivateKey, pub crypto.PublicKey
 		return &KeyError{Reason: "the private key does not belong to the public key beside it", Err: err}
 	}
 	return nil
-}
-
-// checkExpanded checks an ML-DSA key whose seed is not known (RFC 9881 §8.2):
-// its secret coefficients are in range, the hash of the public key in it is of
-// the public key that follows from them, and a signature made with it verifies,
-// which it would not with another t0. A small error in t0 may pass: it spoils
-// single signatures and harms no secret; [Checked] finds these.
-func (p *parameterSet) checkExpanded(private mldsaPrivate, pub crypto.PublicKey) error {
-	octets := private.Bytes()
-	defer clear(octets)
-	if !p.shortCoefficients(octets) {
-		return &KeyError{Reason: "a coefficient of the expanded private key is out of range"}
-	}
-	public, err := pqPublicOctets(pub)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(sha3.SumSHAKE256(public, 64), octets[64:128]) {
-		return &KeyError{Reason: "the expanded private key does not belong to the public key that follows from it"}
-	}
-	alg, err := ForKey(pub)
-	if err != nil {
-		return err
-	}
-	trial, sig := []byte("trial"), make([]byte, alg.SignatureSize)
-	if err := signPQ(private, sig, trial, false, nil); err != nil {
-		return err
-	}
-	if !(&PublicKey{alg: alg, key: pub}).verify(trial, sig) {
-		return &KeyError{Reason: "a signature made with the expanded private key does not verify"}
-	}
-	return nil
-}
-
-// shortCoefficients reports whether all coefficients of s1 and s2 in an
-// expanded key are in [-eta, eta] (FIPS 204 §7.2, skDecode): each is stored as
-// eta minus itself, in 3 bits for eta = 2 and 4 for eta = 4. All are looked at
-// whatever the first ones are.
-func (p *parameterSet) shortCoefficients(expanded []byte) bool {
-	const header = 32 + 32 + 64 // rho, K and tr come first
-	width := 2 + p.eta/2
-	secret := expanded[header : header+p.vectors*256*width/8]
-	good := 1
-	for i := range len(secret) * 8 / width {
-		bit := i * width
-		window := uint(secret[bit/8])
-		if bit/8+1 < len(secret) {
-			window |= uint(secret[bit/8+1]) << 8
-		}
-		value := int(window>>(bit%8)) & (1<<width - 1)
-		good &= 1 ^ int(uint64(2*p.eta-value)>>63)
-	}
-	return good == 1
 }
 
 // destroyPQ makes a post-quantum key unusable. ML-DSA keys are overwritten;

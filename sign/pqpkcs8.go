@@ -82,7 +82,11 @@ func (p *parameterSet) parseMLDSA(octets []byte) (crypto.Signer, error) {
 			p.scheme.SeedSize(), p.scheme.PrivateKeySize(), len(seed), len(expanded))}
 	}
 	if seed == nil {
-		return p.unpack(expanded)
+		key, err := p.scheme.UnmarshalBinaryPrivateKey(expanded)
+		if err != nil {
+			return nil, &KeyError{Reason: "private key not understood", Err: err}
+		}
+		return key.(crypto.Signer), nil // checked by parsePrivate
 	}
 	_, key := p.scheme.DeriveKey(seed)
 	if expanded != nil {
@@ -91,19 +95,6 @@ func (p *parameterSet) parseMLDSA(octets []byte) (crypto.Signer, error) {
 		if err != nil || subtle.ConstantTimeCompare(own, expanded) != 1 {
 			return nil, &KeyError{Reason: "its seed and its expanded key are two different keys (RFC 9881)", Err: err}
 		}
-	}
-	return key.(crypto.Signer), nil
-}
-
-// unpack reads an expanded key. Its secret coefficients are checked before
-// circl computes with them.
-func (p *parameterSet) unpack(expanded []byte) (crypto.Signer, error) {
-	if !p.shortCoefficients(expanded) {
-		return nil, &KeyError{Reason: "a coefficient of the expanded private key is out of range"}
-	}
-	key, err := p.scheme.UnmarshalBinaryPrivateKey(expanded)
-	if err != nil {
-		return nil, &KeyError{Reason: "private key not understood", Err: err}
 	}
 	return key.(crypto.Signer), nil
 }
