@@ -3,6 +3,7 @@ package sha256x16
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 )
 
 // A ShapeError says which argument of a batch has a wrong length. Nothing was
@@ -19,30 +20,28 @@ func (e *ShapeError) Error() string {
 // A Hasher hashes batches of messages. It keeps working memory and is not safe
 // for concurrent use. It holds no message after a call.
 type Hasher struct {
-	one  resumable
-	wide wideHasher
+	one   resumable
+	empty *Prefix // of messages without one
+	wide  wideHasher
 }
 
 // NewHasher returns a Hasher that uses the wide code if it is available.
-func NewHasher() *Hasher { return newHasher(choice.Use) }
+func NewHasher() *Hasher { return newHasher(Available()) }
 
 // NewScalarHasher returns one that never does, for comparison.
 func NewScalarHasher() *Hasher { return newHasher(false) }
 
 func newHasher(wide bool) *Hasher {
-	h := &Hasher{one: sha256.New().(resumable)}
+	h := &Hasher{one: sha256.New().(resumable), empty: newPrefix(nil, wide)}
 	if wide {
 		h.wide.init()
 	}
 	return h
 }
 
-// empty is the prefix of messages without one.
-var empty = NewPrefix(nil)
-
 // Sum sets dst[32i:32i+32] to the digest of messages[i].
 func (h *Hasher) Sum(dst []byte, messages [][]byte) error {
-	return h.sum(dst, nil, empty, messages)
+	return h.sum(dst, nil, h.empty, messages)
 }
 
 // SumTails sets dst[32i:32i+32] to the digest of prefixes[i] followed by
@@ -50,6 +49,9 @@ func (h *Hasher) Sum(dst []byte, messages [][]byte) error {
 // blocks share a call of the wide code whatever their prefixes; it is fastest
 // if the prefixes are the same, too.
 func (h *Hasher) SumTails(dst []byte, prefixes []*Prefix, tails [][]byte) error {
+	if i := slices.Index(prefixes, nil); i >= 0 {
+		return &ShapeError{"prefixes before a nil one", i, len(prefixes)}
+	}
 	if len(prefixes) == 1 {
 		return h.sum(dst, nil, prefixes[0], tails)
 	}

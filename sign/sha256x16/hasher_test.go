@@ -129,6 +129,9 @@ func TestWrongShapesAreRefused(t *testing.T) {
 	if err := h.SumTails(make([]byte, 3*Size), []*Prefix{p, p}, make([][]byte, 3)); !errors.As(err, &shape) {
 		t.Errorf("two prefixes for three tails: %v", err)
 	}
+	if err := h.SumTails(make([]byte, 2*Size), []*Prefix{p, nil}, make([][]byte, 2)); !errors.As(err, &shape) {
+		t.Errorf("a nil prefix: %v", err)
+	}
 	if err := NewNonces(&[32]byte{31: 1}).Derive(make([][4]uint64, 2), make([][32]byte, 3)); !errors.As(err, &shape) {
 		t.Errorf("two nonces for three digests: %v", err)
 	}

@@ -14,7 +14,7 @@ const minDerive = 2
 
 // NewNonces prepares the derivation for the private key d, big-endian, which
 // must be in [1, n-1].
-func NewNonces(d *[32]byte) *Nonces { return newNonces(d, choice.Use) }
+func NewNonces(d *[32]byte) *Nonces { return newNonces(d, Available()) }
 
 func newNonces(d *[32]byte, wide bool) *Nonces {
 	n := &Nonces{d: *d, bound: order}

@@ -31,7 +31,8 @@ func (w *wideNonces) init(d *[32]byte) {
 	}
 	s = stateOf(b[:blockSize])
 	w.key.firstOuter.fill(&s)
-	w.key.iv.fill(&empty.state)
+	s = stateOf(nil)
+	w.key.iv.fill(&s)
 	w.key.pad32.fill(&[8]uint32{0: 1 << 31, 7: 8 * 96})
 	b[96] = 0x01 // the second
 	var x [8]uint32

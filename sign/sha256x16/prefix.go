@@ -25,12 +25,14 @@ type Prefix struct {
 }
 
 // NewPrefix hashes a constant prefix, which may be empty.
-func NewPrefix(prefix []byte) *Prefix {
+func NewPrefix(prefix []byte) *Prefix { return newPrefix(prefix, Available()) }
+
+func newPrefix(prefix []byte, wide bool) *Prefix {
 	whole := len(prefix) - len(prefix)%blockSize
 	p := &Prefix{length: len(prefix), rest: append([]byte(nil), prefix[whole:]...)}
 	p.saved = save(prefix)
 	p.state = stateOf(prefix[:whole])
-	if choice.Use {
+	if wide {
 		p.wide.fill(p)
 	}
 	return p

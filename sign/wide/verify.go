@@ -1,6 +1,7 @@
 package wide
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 )
@@ -8,13 +9,16 @@ import (
 // Verify sets ok[i] to whether sigs[i] is the signature r‖s of digests[i] under
 // keys[i]. A digest or a signature of a wrong length is not an error but fails.
 // The arguments have the same length, or a [*ShapeError] is returned and ok is
-// untouched. Verify is safe for concurrent use and takes variable time.
+// untouched; so it is with a [*KeyError] for a nil key. Verify is safe for concurrent use and takes variable time.
 //
 // Signatures under the same *Key in one call are brought together, see
 // [Key.VerifyMany].
 func Verify(keys []*Key, digests, sigs [][]byte, ok []bool) error {
 	if len(keys) != len(digests) {
 		return &ShapeError{"keys", -1, len(keys), len(digests)}
+	}
+	if i := slices.Index(keys, nil); i >= 0 {
+		return &KeyError{fmt.Sprintf("key %d is nil", i)}
 	}
 	if err := checkShapes(digests, sigs, ok); err != nil {
 		return err

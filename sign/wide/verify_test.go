@@ -316,6 +316,13 @@ func TestWrongShapesVerifyNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	var refused *KeyError
+	if err := Verify([]*Key{s.keys[0], nil, s.keys[2]}, s.digests, s.sigs, ok); !errors.As(err, &refused) {
+		t.Errorf("a nil key: %v", err)
+	}
+	if !ok[0] || !ok[1] || !ok[2] {
+		t.Error("results were written")
+	}
 }
 
 func TestVerifyServesManyGoroutines(t *testing.T) {
