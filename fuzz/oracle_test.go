@@ -138,7 +138,7 @@ var joseAlgorithms = []jose.SignatureAlgorithm{jose.ES256, jose.ES384, jose.ES51
 // joseAgrees compares with go-jose where that library reads b too.
 func joseAgrees(t *testing.T, b []byte, e *codec.Envelope) {
 	t.Helper()
-	theirs, err := jose.ParseSigned(string(b), joseAlgorithms)
+	theirs, err := jose.ParseSignedJSON(string(b), joseAlgorithms)
 	if err != nil {
 		return
 	}

@@ -145,7 +145,7 @@ func verifies(t *testing.T, format codec.Format, by issuer, voucher []byte) {
 		must(t, err)
 		must(t, p7.VerifyWithChainAtTime(by.roots, created.AddDate(1, 0, 0)))
 	case codec.FormatJWS:
-		signed, err := jose.ParseSigned(string(voucher), joseAlgorithms)
+		signed, err := jose.ParseSignedJSON(string(voucher), joseAlgorithms)
 		must(t, err)
 		_, _, _, err = signed.VerifyMulti(public)
 		must(t, err)

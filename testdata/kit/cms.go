@@ -87,7 +87,7 @@ func (s *cmsSigner) encode(payload []byte) []byte {
 			slices.SortFunc(body, bytes.Compare)
 		}
 		message = tlv(tagSet, body...)
-		attributes = tlv(tagContextCons|0, body...)
+		attributes = tlv(tagExplicit0, body...)
 	}
 	signature := s.by.alg.derSignature(s.by.key, message)
 	if s.mend != nil {
@@ -110,7 +110,7 @@ func (m *cmsMessage) encode() []byte {
 		half := len(m.payload) / 2
 		content = indefinite(tagOctetString|0x20, octetString(m.payload[:half]), octetString(m.payload[half:]))
 	}
-	encap := m.wrap(tagSequence, m.eType, m.wrap(tagContextCons|0, content))
+	encap := m.wrap(tagSequence, m.eType, m.wrap(tagExplicit0, content))
 	if m.detached {
 		encap = sequence(m.eType)
 	}
@@ -123,10 +123,10 @@ func (m *cmsMessage) encode() []byte {
 	digests = slices.CompactFunc(digests, bytes.Equal)
 	var certs []byte
 	if m.certs != nil {
-		certs = m.wrap(tagContextCons|0, m.certs...)
+		certs = m.wrap(tagExplicit0, m.certs...)
 	}
 	signed := m.wrap(tagSequence, integer(m.version), tlv(tagSet, digests...), encap, certs, m.crls, m.wrap(tagSet, signers...))
-	return m.wrap(tagSequence, m.contentType, m.wrap(tagContextCons|0, signed))
+	return m.wrap(tagSequence, m.contentType, m.wrap(tagExplicit0, signed))
 }
 
 func utcTime(t time.Time) []byte { return tlv(tagUTCTime, []byte(t.UTC().Format("060102150405Z"))) }

@@ -76,7 +76,7 @@ func (b *builder) cmsForms() {
 	form("form-no-chain", "the signer's certificate alone", func(m *cmsMessage) { m.certs = m.certs[:1] }, "no-chain")
 	form("form-version-1", "version 1 beside a content type that asks for 3", func(m *cmsMessage) { m.version = 1 }, "cms-version")
 	form("form-subject-key-identifier", "the signer named by its key identifier", func(m *cmsMessage) {
-		m.signers[0].version, m.signers[0].sid = 3, tlv(tagContext|0, p.masa.cert.SubjectKeyId)
+		m.signers[0].version, m.signers[0].sid = 3, tlv(tagImplicit0, p.masa.cert.SubjectKeyId)
 	}, "subject-key-identifier")
 	form("form-two-signers", "signed twice, by two who lead to the anchor", func(m *cmsMessage) {
 		m.signers = append(m.signers, newCMSSigner(p.masa384, oidVoucher, text))
@@ -90,9 +90,9 @@ func (b *builder) cmsForms() {
 		m.signers[0].attributes = append(m.signers[0].attributes, attribute(attrSigningCert, sequence(null)))
 	})
 	form("form-unsigned-attributes", "a counter-signature, unsigned", func(m *cmsMessage) {
-		m.signers[0].unsigned = tlv(tagContextCons|1, attribute(attrCounterSigning, sequence(null)))
+		m.signers[0].unsigned = tlv(tagExplicit1, attribute(attrCounterSigning, sequence(null)))
 	}, "unsigned-attributes")
-	form("form-crls", "with a field for revocation lists", func(m *cmsMessage) { m.crls = tlv(tagContextCons|1, sequence(null)) }, "crls")
+	form("form-crls", "with a field for revocation lists", func(m *cmsMessage) { m.crls = tlv(tagExplicit1, sequence(null)) }, "crls")
 	form("form-ber-indefinite", "BER: indefinite lengths", func(m *cmsMessage) { m.wrap = indefinite }, "ber")
 	form("form-ber-chunked", "BER: the content in two pieces, as openssl cms -stream writes", func(m *cmsMessage) { m.wrap, m.chunked = indefinite, true }, "ber")
 	form("form-ber-long-lengths", "BER: lengths in more octets than they need", func(m *cmsMessage) { m.wrap = longLength }, "ber")
@@ -227,7 +227,7 @@ func (b *builder) cmsBadStructure() {
 	}
 	bad("deep", "40 levels of nesting in BER", "limit", func(m *cmsMessage) {
 		m.wrap = indefinite
-		m.signers[0].unsigned = tlv(tagContextCons|1, attribute(attrCounterSigning, deep))
+		m.signers[0].unsigned = tlv(tagExplicit1, attribute(attrCounterSigning, deep))
 	})
 	big := p.voucher().with(textLeaf("est-domain", strings.Repeat("a", 64<<10)))
 	b.bad(newCMS(p.masa, big.json(topVoucher)).encode(), "envelope", "limit", cmsCase("bad-oversize", "over the limit of 64 KiB"))

@@ -13,8 +13,9 @@ const (
 	tagUTCTime     = 0x17
 	tagSequence    = 0x30
 	tagSet         = 0x31
-	tagContext     = 0x80
-	tagContextCons = 0xa0
+	tagImplicit0   = 0x80 // [0], primitive
+	tagExplicit0   = 0xa0 // [0], constructed
+	tagExplicit1   = 0xa1
 )
 
 var null = []byte{0x05, 0x00}

@@ -143,8 +143,8 @@ func Build() (map[string][]byte, error) {
 	b.coseCases()
 	b.wrappedCases()
 	b.payloadCases()
-	b.listCases()
 	b.idevidCases()
+	b.listCases()
 	b.profileCases()
 	for _, more := range []func() error{b.keyCases, b.recordCases} {
 		if err := more(); err != nil {

@@ -10,8 +10,8 @@ import (
 func (b *builder) idevidCases() {
 	p := b.pki
 	issuer := hex.EncodeToString(issuerOf(p.vendor))
-	good := func(name, about string, facts Facts, change func(*x509.Certificate)) {
-		id, err := issue(es256, "idevid "+name, "", p.vendor, func(t *x509.Certificate) {
+	made := func(name, about string, by *identity, facts Facts, change func(*x509.Certificate)) {
+		id, err := issue(es256, "idevid "+name, "", by, func(t *x509.Certificate) {
 			t.Subject = pkix.Name{Organization: []string{"Example"}, SerialNumber: serial}
 			change(t)
 		})
@@ -20,7 +20,11 @@ func (b *builder) idevidCases() {
 		}
 		b.good(id.chain[0], Case{File: "idevid/" + name + ".der", Kind: KindIDevID, About: about, Facts: &facts})
 	}
+	good := func(name, about string, facts Facts, change func(*x509.Certificate)) {
+		made(name, about, p.vendor, facts, change)
+	}
 	one := []string{serial}
+	made("self-signed", "no authority key identifier", nil, Facts{SerialNumbers: one}, func(*x509.Certificate) {})
 	good("serial", "one serialNumber in the subject", Facts{SerialNumbers: one, Issuer: issuer}, func(*x509.Certificate) {})
 	good("serial-twice", "two serialNumbers in the subject, of which none is the device's", Facts{SerialNumbers: []string{serial, "other"}, Issuer: issuer}, func(t *x509.Certificate) {
 		number := asn1.ObjectIdentifier{2, 5, 4, 5}
@@ -35,7 +39,7 @@ func (b *builder) idevidCases() {
 	good("hardware-module", "a hardwareModuleName, and another serialNumber in the subject",
 		Facts{SerialNumbers: one, HardwareModules: []string{"1.3.6.1.4.1.32473.7 0102ff"}, Issuer: issuer}, func(t *x509.Certificate) {
 			module := sequence(oid(1, 3, 6, 1, 4, 1, 32473, 7), octetString([]byte{1, 2, 0xff}))
-			name := tlv(tagContextCons|0, oid(1, 3, 6, 1, 5, 5, 7, 8, 4), tlv(tagContextCons|0, module))
+			name := tlv(tagExplicit0, oid(1, 3, 6, 1, 5, 5, 7, 8, 4), tlv(tagExplicit0, module))
 			t.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: sequence(name)}}
 		})
 	good("masa-url", "a MASA URL", Facts{SerialNumbers: one, Issuer: issuer, MASAURL: "https://masa.example.com/brski"}, func(t *x509.Certificate) {

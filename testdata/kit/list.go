@@ -117,5 +117,9 @@ func (b *builder) certificateLists() {
 	b.good(chainPEM(pledge, pledge), listCase("idevids.pem", "a bundle of IDevID certificates", Row{Line: 1, Serial: serial, Issuer: issuer}, Row{Line: 2, Serial: serial, Issuer: issuer}))
 	b.good(append(bytes.Clone(pledge), pledge...), listCase("idevids.der", "IDevID certificates, one behind the other", Row{Line: 1, Serial: serial, Issuer: issuer}, Row{Line: 2, Serial: serial, Issuer: issuer}))
 	b.good(chainPEM(ca, pledge), listCase("rows.pem", "a certificate without a serial number", refused(1, "row"), Row{Line: 2, Serial: serial, Issuer: issuer}))
+	b.good(chainPEM(b.files["idevid/serial-twice.der"], pledge), listCase("rows-serial-twice.pem", "a certificate with two serial numbers", refused(1, "row"), Row{Line: 2, Serial: serial, Issuer: issuer}))
+	alone := b.files["idevid/self-signed.der"]
+	b.good(alone, listCase("self-signed.der", "a certificate without an authority key identifier: the SHA-1 of its own key stands for its issuer",
+		Row{Line: 1, Serial: serial, Issuer: hex.EncodeToString(issuerOfKey(keyIDOf(alone)))}))
 	b.bad(append(bytes.Clone(pledge), pledge[:100]...), "list", "", listCase("bad-truncated.der", "the second certificate is cut off", Row{Line: 1, Serial: serial, Issuer: issuer}))
 }

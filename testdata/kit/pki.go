@@ -137,12 +137,18 @@ func newPKI() (*pki, error) {
 
 // issuerOf is the idevid-issuer for devices of a certificate authority.
 func issuerOf(ca *identity) []byte {
-	return octetString(sequence(tlv(tagContext|0, ca.cert.SubjectKeyId)))
+	return issuerOfKey(ca.cert.SubjectKeyId)
 }
+
+func issuerOfKey(keyID []byte) []byte { return octetString(sequence(tlv(tagImplicit0, keyID))) }
 
 // keyIDOf is the SHA-1 of a certificate's key, which stands for an issuer where
 // a certificate has no authority key identifier (RFC 5280 §4.2.1.2, method 1).
-func keyIDOf(cert *x509.Certificate) []byte {
+func keyIDOf(der []byte) []byte {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err) // the certificates are the kit's own
+	}
 	var spki struct {
 		Algorithm pkix.AlgorithmIdentifier
 		Key       asn1.BitString
