@@ -31,12 +31,13 @@ func BenchmarkIssue(b *testing.B) {
 	n := must(Count())(b)
 	devices := deviceList(b, n)
 	for _, format := range formats {
-		s := newSetup(b, format)
 		for _, alg := range []string{"es256", "none"} {
-			signer := s.signer(b, alg)
-			name := fmt.Sprintf("env=%s/alg=%s/sink=", format, alg)
-			b.Run(name+"memory", func(b *testing.B) { issueToMemory(b, s, signer, devices, n) })
-			b.Run(name+"store", func(b *testing.B) { issueToStore(b, s, signer, devices, n) })
+			b.Run(fmt.Sprintf("env=%s/alg=%s", format, alg), func(b *testing.B) {
+				s := newSetup(b, format)
+				signer := s.signer(b, alg)
+				b.Run("sink=memory", func(b *testing.B) { issueToMemory(b, s, signer, devices, n) })
+				b.Run("sink=store", func(b *testing.B) { issueToStore(b, s, signer, devices, n) })
+			})
 		}
 	}
 }

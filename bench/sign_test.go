@@ -37,40 +37,47 @@ func signAlgorithms() []*sign.Algorithm {
 // package sign.
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range signAlgorithms() {
-		key := must(sign.GenerateKey(alg, nil))(b)
-		name := "alg=" + strings.ToLower(alg.Name)
-		for _, impl := range sign.Implementations(alg, key) {
-			signer := must(sign.NewSigner(alg, key, sign.Options{Impl: impl}))(b)
-			for _, size := range []int{1, 16, 64, 256} {
-				inputs, sigs := signInputs(alg, size), make([]byte, size*alg.SignatureSize)
-				b.Run(fmt.Sprintf("%s/impl=%s/batch=%d", name, impl, size), func(b *testing.B) {
-					before := CPUTime()
-					b.ReportAllocs()
-					for b.Loop() {
-						if err := signer.SignBatch(sigs, inputs); err != nil {
-							b.Fatal(err)
-						}
-					}
-					reportSignatures(b, size, before)
-				})
-			}
-			signer.Close()
-		}
-		b.Run(name+"/impl=crypto/batch=1", func(b *testing.B) {
-			input, hash := signInputs(alg, 1)[0], crypto.Hash(0)
-			if !alg.Message {
-				hash = alg.Hash.Crypto()
-			}
-			before := CPUTime()
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := key.Sign(nil, input, hash); err != nil {
-					b.Fatal(err)
+		b.Run("alg="+strings.ToLower(alg.Name), func(b *testing.B) {
+			key := must(sign.GenerateKey(alg, nil))(b)
+			for _, impl := range sign.Implementations(alg, key) {
+				for _, size := range []int{1, 16, 64, 256} {
+					b.Run(fmt.Sprintf("impl=%s/batch=%d", impl, size), func(b *testing.B) {
+						signBatches(b, alg, key, impl, size)
+					})
 				}
 			}
-			reportSignatures(b, 1, before)
+			b.Run("impl=crypto/batch=1", func(b *testing.B) { signByCrypto(b, alg, key) })
 		})
 	}
+}
+
+func signBatches(b *testing.B, alg *sign.Algorithm, key crypto.Signer, impl string, size int) {
+	signer := must(sign.NewSigner(alg, key, sign.Options{Impl: impl}))(b)
+	defer signer.Close()
+	inputs, sigs := signInputs(alg, size), make([]byte, size*alg.SignatureSize)
+	before := CPUTime()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := signer.SignBatch(sigs, inputs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	reportSignatures(b, size, before)
+}
+
+func signByCrypto(b *testing.B, alg *sign.Algorithm, key crypto.Signer) {
+	input, hash := signInputs(alg, 1)[0], crypto.Hash(0)
+	if !alg.Message {
+		hash = alg.Hash.Crypto()
+	}
+	before := CPUTime()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := key.Sign(nil, input, hash); err != nil {
+			b.Fatal(err)
+		}
+	}
+	reportSignatures(b, 1, before)
 }
 
 func reportSignatures(b *testing.B, batch int, before time.Duration) {
@@ -113,28 +120,31 @@ func BenchmarkSignAllCores(b *testing.B) {
 
 // BenchmarkVerifySig checks batches of 64 signatures, by one key and by 64 keys.
 func BenchmarkVerifySig(b *testing.B) {
-	const size = 64
 	for _, alg := range signAlgorithms() {
 		for _, keys := range []string{"one", "distinct"} {
-			items := signedItems(b, alg, size, keys == "distinct")
-			for _, impl := range sign.VerifierImplementations() {
-				if impl == "wide" && alg != sign.ES256 {
-					continue // it does all but P-256 as the standard library does
-				}
-				verifier := must(sign.NewVerifier(sign.VerifierOptions{Impl: impl}))(b)
-				b.Run(fmt.Sprintf("alg=%s/keys=%s/impl=%s", strings.ToLower(alg.Name), keys, impl), func(b *testing.B) {
-					before := CPUTime()
-					b.ReportAllocs()
-					for b.Loop() {
-						if err := verifier.VerifyBatch(items); err != nil {
-							b.Fatal(err)
-						}
+			b.Run(fmt.Sprintf("alg=%s/keys=%s", strings.ToLower(alg.Name), keys), func(b *testing.B) {
+				items := signedItems(b, alg, 64, keys == "distinct")
+				for _, impl := range sign.VerifierImplementations() {
+					if impl == "wide" && alg != sign.ES256 {
+						continue // it does all but P-256 as the standard library does
 					}
-					reportSignatures(b, size, before)
-				})
-			}
+					b.Run("impl="+impl, func(b *testing.B) { verifySignatures(b, items, impl) })
+				}
+			})
 		}
 	}
+}
+
+func verifySignatures(b *testing.B, items []sign.VerifyItem, impl string) {
+	verifier := must(sign.NewVerifier(sign.VerifierOptions{Impl: impl}))(b)
+	before := CPUTime()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := verifier.VerifyBatch(items); err != nil {
+			b.Fatal(err)
+		}
+	}
+	reportSignatures(b, len(items), before)
 }
 
 // signedItems makes a batch of good signatures, by one key or each by its own.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"testing"
 
@@ -20,22 +19,26 @@ import (
 func BenchmarkVerify(b *testing.B) {
 	n := must(Count())(b)
 	for _, format := range formats {
-		s := newSetup(b, format)
-		name := fmt.Sprintf("env=%v/source=", format)
-		made := vouchers(b, s, 1024)
-		b.Run(name+"memory", func(b *testing.B) {
-			verifyAll(b, s, n, func() verify.Source { return verify.Entries("memory", &repeated{made, n}) })
+		b.Run("env="+format.String(), func(b *testing.B) {
+			s := newSetup(b, format)
+			b.Run("source=memory", func(b *testing.B) {
+				made := vouchers(b, s, 1024)
+				verifyAll(b, s, n, func() verify.Source { return verify.Entries("memory", &repeated{made, n}) })
+			})
+			b.Run("source=store", func(b *testing.B) {
+				reader := storedRun(b, s, n)
+				verifyAll(b, s, n, func() verify.Source { return verify.StoredRun(reader) })
+			})
 		})
-		st := must(store.Open(b.TempDir(), store.Options{Create: true}))(b)
-		result := must(issue.Run(context.Background(), s.job(st, s.signer(b, "es256"), deviceList(b, n))))(b)
-		reader := must(run.NewReader(must(st.Run(result.Run))(b)))(b)
-		b.Run(name+"store", func(b *testing.B) {
-			verifyAll(b, s, n, func() verify.Source { return verify.StoredRun(reader) })
-		})
-		if err := st.Close(); err != nil {
-			b.Fatal(err)
-		}
 	}
+}
+
+// storedRun issues n vouchers into a store.
+func storedRun(b *testing.B, s setup, n uint64) *run.Reader {
+	st := must(store.Open(b.TempDir(), store.Options{Create: true}))(b)
+	b.Cleanup(func() { st.Close() })
+	result := must(issue.Run(context.Background(), s.job(st, s.signer(b, "es256"), deviceList(b, n))))(b)
+	return must(run.NewReader(must(st.Run(result.Run))(b)))(b)
 }
 
 func verifyAll(b *testing.B, s setup, n uint64, source func() verify.Source) {
