@@ -23,10 +23,22 @@ var wideImplementation = implementation{
 
 type wideSigner struct {
 	key    *wide.Signer
+	few    Signer // faster for batches below wide.MinBatch
 	hedged bool
+	random *lockedReader
+}
 
-	randMu sync.Mutex // a caller's reader need not be safe for concurrent use
-	random io.Reader
+// lockedReader lets both signers share a caller's reader, which need not be
+// safe for concurrent use.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(p)
 }
 
 func newWideSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
@@ -35,12 +47,16 @@ func newWideSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, error
 		return nil, &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
 	}
 	defer clear(octets)
-	s := &wideSigner{hedged: opts.Hedged, random: opts.Rand}
-	if s.random == nil {
-		s.random = rand.Reader
+	if opts.Rand == nil {
+		opts.Rand = rand.Reader
 	}
+	s := &wideSigner{hedged: opts.Hedged, random: &lockedReader{r: opts.Rand}}
+	opts.Rand = s.random
 	if s.key, err = wide.NewSigner(octets); err != nil {
 		return nil, &KeyError{Reason: "the private key is not usable", Err: err}
+	}
+	if s.few, err = newPortableSigner(ES256, key, opts); err != nil {
+		return nil, errors.Join(err, s.key.Close())
 	}
 	return s, nil
 }
@@ -48,9 +64,12 @@ func newWideSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, error
 func (s *wideSigner) Algorithm() *Algorithm    { return ES256 }
 func (s *wideSigner) Public() crypto.PublicKey { return s.key.Public() }
 func (s *wideSigner) Deterministic() bool      { return !s.hedged }
-func (s *wideSigner) Close() error             { return s.key.Close() }
+func (s *wideSigner) Close() error             { return errors.Join(s.key.Close(), s.few.Close()) }
 
 func (s *wideSigner) SignBatch(sigs []byte, inputs [][]byte) error {
+	if len(inputs) < wide.MinBatch {
+		return s.few.SignBatch(sigs, inputs)
+	}
 	if err := checkBatch(ES256, sigs, inputs); err != nil {
 		return err
 	}
@@ -94,9 +113,7 @@ func (s *wideSigner) signEach(sigs []byte, inputs [][]byte) error {
 func (s *wideSigner) sign(sigs []byte, digests [][]byte) error {
 	var err error
 	if s.hedged {
-		s.randMu.Lock()
 		err = s.key.SignDigestsHedged(sigs, digests, s.random)
-		s.randMu.Unlock()
 	} else {
 		err = s.key.SignDigests(sigs, digests)
 	}
