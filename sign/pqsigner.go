@@ -124,15 +124,3 @@ func verifyPQ(key crypto.PublicKey, message, sig []byte) bool {
 	}
 	return false
 }
-
-// lockedReader makes a caller's source of randomness safe for concurrent use.
-type lockedReader struct {
-	mu sync.Mutex
-	r  io.Reader
-}
-
-func (l *lockedReader) Read(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.r.Read(b)
-}
