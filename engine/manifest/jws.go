@@ -203,22 +203,14 @@ func (s *Signed) VerifySignature(v sign.Verifier) error {
 // at the time given; the zero time is the run's own created-on. Extended key
 // usages are not looked at, as they are not for vouchers. The error is an
 // [*Error] of kind ErrSignature or ErrUntrusted.
-func (s *Signed) Verify(v sign.Verifier, roots *x509.CertPool, at time.Time) error {
+func (s *Signed) Verify(v sign.Verifier, roots []*x509.Certificate, at time.Time) error {
 	if err := s.VerifySignature(v); err != nil {
 		return err
 	}
 	if at.IsZero() {
 		at = s.Manifest.CreatedOn
 	}
-	if roots == nil {
-		roots = x509.NewCertPool() // nil would mean the system's
-	}
-	between := x509.NewCertPool()
-	for _, cert := range s.Chain[1:] {
-		between.AddCert(cert)
-	}
-	_, err := s.Chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, err := sign.VerifyChain(s.Chain[0], sign.ChainOptions{Roots: roots, Intermediates: s.Chain[1:], At: at})
 	if err != nil {
 		return &Error{Document: "manifest", Place: "x5c", Kind: ErrUntrusted, Err: err,
 			Remedy: "name the certificate authority of the voucher signer as trust anchor, and the time to check at"}

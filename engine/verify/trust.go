@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,21 +36,15 @@ var ErrNoAnchor = errors.New("verify: no trust anchor is given; name the certifi
 // chains finds signers and remembers them. It belongs to one worker.
 type chains struct {
 	at      time.Time
-	roots   *x509.CertPool
-	helpers *x509.CertPool
+	anchors []*x509.Certificate
+	helpers []*x509.Certificate
 	seen    map[string]*signer // by the certificates at hand and which of them it is
 	local   []*signer          // anchors and helpers, the latest that verified a voucher first
 	scratch []byte
 }
 
 func newChains(trust *Trust) *chains {
-	c := &chains{at: trust.At, roots: x509.NewCertPool(), helpers: x509.NewCertPool(), seen: make(map[string]*signer)}
-	for _, a := range trust.Anchors {
-		c.roots.AddCert(a)
-	}
-	for _, h := range trust.Helpers {
-		c.helpers.AddCert(h)
-	}
+	c := &chains{at: trust.At, anchors: trust.Anchors, helpers: trust.Helpers, seen: make(map[string]*signer)}
 	for _, list := range [][]*x509.Certificate{trust.Helpers, trust.Anchors} {
 		for _, cert := range list {
 			c.local = append(c.local, c.resolve([][]byte{cert.Raw}, 0))
@@ -87,22 +82,18 @@ func (c *chains) resolve(certs [][]byte, index int) *signer {
 	}
 	s.cert = cert
 	s.key, s.keyErr = sign.CertificateKey(cert)
-	helpers := c.helpers
+	helpers := slices.Clone(c.helpers)
 	for i, der := range certs {
 		if i == index {
 			continue
 		}
 		if other, err := x509.ParseCertificate(bytes.Clone(der)); err == nil { // one that cannot be read helps nobody
-			if helpers == c.helpers {
-				helpers = c.helpers.Clone()
-			}
-			helpers.AddCert(other)
+			helpers = append(helpers, other)
 		}
 	}
 	// Extended key usages are not looked at: none is defined for signers of
 	// vouchers, and the certificates in use have any or none.
-	_, err = cert.Verify(x509.VerifyOptions{Roots: c.roots, Intermediates: helpers, CurrentTime: c.at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, err = sign.VerifyChain(cert, sign.ChainOptions{Roots: c.anchors, Intermediates: helpers, At: c.at})
 	s.bad = explain(cert, err, c.at)
 	if s.bad.none() && cert.KeyUsage != 0 && cert.KeyUsage&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
 		s.bad = found(CheckChain, "ask the issuer of the voucher for a signer made for it", "the key usage of certificate %q allows no signatures but those on certificates (RFC 5280 §4.2.1.3)", cert.Subject)
