@@ -96,24 +96,24 @@ func (m *storeModel) append() {
 		return
 	}
 	a := m.appender(run, r)
-	p := m.page(run, r, a, int(m.arg())+1)
+	p := modelPage(m.t, run, r, a, int(m.arg())+1)
 	must(m.t, a.Append(p))
 	run.pages = append(run.pages, bytes.Clone(p.Bytes))
 }
 
-// page makes the next page of a run, of n vouchers named after their positions.
-func (m *storeModel) page(run *modelRun, r *store.Run, a *store.Appender, n int) store.Page {
-	m.t.Helper()
+// modelPage makes the next page of a run, of n vouchers named after their positions.
+func modelPage(t testing.TB, run *modelRun, r *store.Run, a *store.Appender, n int) store.Page {
+	t.Helper()
 	_, first := a.Appended()
 	var b page.Builder
-	must(m.t, b.Reset(nil, first, 64))
+	must(t, b.Reset(nil, first, 64))
 	var tree merkle.Range
 	tree.Reset(first)
 	var keys []uint64
 	for at := first; at < first+uint64(n); at++ {
 		serial := fmt.Appendf(nil, "%s/%d", run.name, at/2) // each twice
 		added, err := b.Add(serial, uint32(at%2), at+1)
-		must(m.t, err)
+		must(t, err)
 		if !added {
 			break
 		}
@@ -126,7 +126,7 @@ func (m *storeModel) page(run *modelRun, r *store.Run, a *store.Appender, n int)
 		copy(signatures[i*64:], leaf[:])
 	}
 	made, err := b.Finish(tree.Nodes)
-	must(m.t, err)
+	must(t, err)
 	return store.Page{Bytes: made, Range: &tree, Keys: keys}
 }
 
