@@ -93,6 +93,9 @@ func (o *exportOptions) reader(s *store.Store) (*run.Reader, error) {
 		if err != nil {
 			return nil, ioError(err)
 		}
+		if len(infos) == 0 {
+			return nil, usageError("the store has no run; issue makes one")
+		}
 		if len(infos) != 1 {
 			var names []string
 			for _, info := range infos {

@@ -35,7 +35,7 @@ func printIssued(cmd *cobra.Command, s *profile.Settings, r *issue.Result) error
 			Rejected: r.Rejected, Unchanged: r.Unchanged, Seconds: r.Elapsed.Seconds()}
 		if dry {
 			j.Signed = 0
-		} else {
+		} else if r.Vouchers > 0 {
 			j.Run = r.Run
 		}
 		if s.Stats.Or(false) {
@@ -49,6 +49,8 @@ func printIssued(cmd *cobra.Command, s *profile.Settings, r *issue.Result) error
 	switch {
 	case dry:
 		fmt.Fprintf(out, "dry run: %d vouchers would be signed", r.Vouchers)
+	case r.Vouchers == 0: // no run is left of a delta that had nothing to do
+		fmt.Fprint(out, "nothing to sign")
 	case r.AlreadyComplete:
 		fmt.Fprintf(out, "run %s: already complete, %d vouchers", r.Run, r.Vouchers)
 	default:

@@ -35,7 +35,8 @@ type job struct {
 // Run issues the vouchers of the list and returns when all of them are durable
 // and the run is complete. When it fails or ctx is cancelled, what was issued
 // before is durable and the same call continues the run; the Result then still
-// tells how far it came.
+// tells how far it came. Where Config.Delta serves every device of the list,
+// nothing is wrong and no run is made: Result.Vouchers is zero.
 //
 // Errors a caller may branch on: *SettingsError and *ListChangedError (nothing
 // was changed), *RowError (a row ended the run), *list.ListError, the errors of
@@ -197,7 +198,10 @@ func (j *job) keep() error {
 func (j *job) finish() error {
 	j.settle()
 	tree := j.appender.Tree()
-	if tree.End == 0 {
+	switch {
+	case tree.End == 0 && j.filler.unchanged > 0:
+		return j.keep() // nothing is new: there is no run
+	case tree.End == 0:
 		return errors.Join(ErrNoDevices, j.keep())
 	}
 	signed, err := j.manifest(tree.Root(), tree.End)

@@ -323,4 +323,13 @@ func TestDeltaSignsOnlyNewChangedAndExpiringDevices(t *testing.T) {
 	if err != nil || result.Unchanged != 2 || result.Signed != 2 {
 		t.Fatalf("%+v, %v: want A and C unchanged, B (expiring) and D (new) signed", result, err)
 	}
+	h.Name = "third"
+	result, err = issue.Run(context.Background(), issue.Config{Store: s, Header: h, Signer: p.signer, Delta: older,
+		Devices: rows("serial-number\nA\nC\n")})
+	if err != nil || result.Unchanged != 2 || result.Vouchers != 0 {
+		t.Fatalf("%+v, %v: want nothing to sign and no error", result, err)
+	}
+	if _, err := s.Run("third"); !errors.As(err, new(*store.RunNotFoundError)) {
+		t.Fatalf("error %v for the run that had nothing to do, want that it is not there", err)
+	}
 }
