@@ -116,3 +116,23 @@ func ExampleByJOSE() {
 	// ES256 <nil>
 	// sign: algorithm "RS256" refused for a key of type P-256: it is for RSA keys
 }
+
+// A signer that verifies one in 256 of its own signatures, and the first.
+func ExampleChecked() {
+	key, err := sign.GenerateKey(sign.MLDSA44, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	bare, err := sign.NewSigner(sign.MLDSA44, key, sign.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	signer, err := sign.Checked(bare, sign.CheckEvery)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer signer.Close()
+	sig := make([]byte, sign.MLDSA44.SignatureSize)
+	fmt.Println(signer.SignBatch(sig, [][]byte{[]byte("a whole message")}), len(sig))
+	// Output: <nil> 2420
+}
