@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vouchmill/vouchmill/engine/manifest"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/store"
 )
@@ -53,6 +54,9 @@ func create(c *Config) (*store.Run, error) {
 	compiler, err := run.NewCompiler(&c.Header)
 	if err != nil {
 		return nil, err
+	}
+	if err := manifest.CanSign(compiler.Algorithm()); err != nil {
+		return nil, fmt.Errorf("%w: %w", run.ErrHeader, err)
 	}
 	created, err := c.Header.Created()
 	if err != nil {

@@ -333,3 +333,37 @@ func TestDeltaSignsOnlyNewChangedAndExpiringDevices(t *testing.T) {
 		t.Fatalf("error %v for the run that had nothing to do, want that it is not there", err)
 	}
 }
+
+func TestAnAlgorithmThatCannotSignTheManifestIsRefusedBeforehand(t *testing.T) {
+	alg, err := sign.ByName("SLH-DSA-SHA2-128f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPKI(t, alg)
+	s := openStore(t, t.TempDir())
+	_, err = issue.Run(context.Background(), issue.Config{Store: s, Header: p.header("cms"), Signer: p.signer, Devices: rows(serials(1))})
+	if err == nil || !strings.Contains(err.Error(), "JOSE") {
+		t.Fatalf("error %v, want one about JOSE", err)
+	}
+	if infos, err := s.Runs(); err != nil || len(infos) != 0 {
+		t.Fatalf("runs %v, %v, want none", infos, err)
+	}
+}
+
+func TestPostQuantumVouchersAreIssuedInEveryFormat(t *testing.T) {
+	alg, err := sign.ByName("ML-DSA-44")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPKI(t, alg)
+	for _, format := range []string{"cms", "jws", "cose"} {
+		s := openStore(t, t.TempDir())
+		result, err := issue.Run(context.Background(), issue.Config{Store: s, Header: p.header(format), Signer: p.signer, Devices: rows(serials(30))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(vouchers(t, s, result.Run)); n != 30 {
+			t.Fatalf("%s: %d vouchers", format, n)
+		}
+	}
+}

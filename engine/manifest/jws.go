@@ -42,6 +42,16 @@ type Signed struct {
 	input, signature []byte
 }
 
+// CanSign reports whether manifests can be signed by an algorithm: it needs a
+// JOSE identifier. The error is an [*Error].
+func CanSign(alg *sign.Algorithm) error {
+	if alg.JOSE == "" {
+		return &Error{Document: "manifest", Place: "alg", Kind: ErrContent, Detail: alg.Name + " has no JOSE identifier yet, and a run is stated in a JWS",
+			Remedy: "sign with an algorithm that has one, as ES256 or ML-DSA-44"}
+	}
+	return nil
+}
+
 // Sign states m in a JWS signed by s. chain is the certificate of s's key and
 // what leads to its trust anchor, as it goes into vouchers. The result ends in
 // a line feed. The error is an [*Error], or what s returned.
@@ -57,6 +67,9 @@ func Sign(m *Manifest, s sign.Signer, chain []*x509.Certificate) ([]byte, error)
 		return nil, err
 	}
 	alg := s.Algorithm()
+	if err := CanSign(alg); err != nil {
+		return nil, err
+	}
 	h := header{Alg: alg.JOSE, Typ: Type}
 	for _, cert := range chain {
 		h.X5C = append(h.X5C, cert.Raw)
