@@ -59,7 +59,7 @@ func (d *delta) unchanged(f *filler) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !bytes.Equal(hit.KeyID, f.variant.keyID) {
+		if !bytes.Equal(hit.KeyID, f.row.variant.keyID) {
 			continue
 		}
 		good, err := d.good(hit.StoredVariant, f)
@@ -73,10 +73,10 @@ func (d *delta) unchanged(f *filler) (bool, error) {
 
 // good compares an older variant with the row's.
 func (d *delta) good(old *run.StoredVariant, f *filler) (bool, error) {
-	pair := [2]uint32{old.ID, f.variant.id}
+	pair := [2]uint32{old.ID, f.row.variant.id}
 	same, known := d.same[pair]
 	if !known {
-		now, err := run.ParseVariant(f.variant.json)
+		now, err := run.ParseVariant(f.row.variant.json)
 		if err != nil {
 			return false, err
 		}

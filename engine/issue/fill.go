@@ -31,13 +31,12 @@ type filler struct {
 	size     int                // octets of a signature
 	position uint64             // in the run, of the next row accepted
 
-	row     list.Record // the row last accepted
-	variant *variant
-	hash    uint64
-	held    bool // row did not fit the last page and opens the next
+	ahead window
+	row   *row // the row last accepted, in ahead
+	held  bool // row did not fit the last page and opens the next
 
 	fresh     []newVariant // not yet given to a batch
-	read      uint64
+	rows      uint64       // judged
 	rejected  uint64
 	unchanged uint64
 	nanos     int64
@@ -70,16 +69,16 @@ func (f *filler) fill(ctx context.Context, turn engine.Turn, b *batch) (more boo
 				return false, err
 			}
 		}
-		added, err := b.builder.Add(f.row.Serial, f.variant.id, f.row.Line)
+		added, err := b.builder.Add(f.row.Serial, f.row.variant.id, f.row.Line)
 		if err != nil {
 			return false, err
 		}
 		if f.held = !added; f.held {
 			return true, nil
 		}
-		b.templates = append(b.templates, f.variant.template)
-		b.issuers = append(b.issuers, f.variant.keyID)
-		b.hashes = append(b.hashes, f.hash)
+		b.templates = append(b.templates, f.row.variant.template)
+		b.issuers = append(b.issuers, f.row.variant.keyID)
+		b.hashes = append(b.hashes, f.row.hash)
 		b.variants = append(b.variants, f.fresh...)
 		f.fresh = f.fresh[:0]
 		f.position++
@@ -91,18 +90,19 @@ func (f *filler) fill(ctx context.Context, turn engine.Turn, b *batch) (more boo
 // those. It returns io.EOF behind the last row.
 func (f *filler) next(ctx context.Context, turn engine.Turn, b *batch) error {
 	for {
-		if f.read&255 == 0 {
+		if f.rows&255 == 0 {
 			if err := context.Cause(ctx); err != nil {
 				return err
 			}
 		}
-		if err := f.devices.Read(&f.row); err != nil {
-			if err = f.unreadable(err); err != nil {
+		f.row = f.read()
+		if f.row.err != nil {
+			if err := f.unreadable(f.row.err); err != nil {
 				return err
 			}
 			continue
 		}
-		f.read++
+		f.rows++
 		take, err := f.accept(turn, b)
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (f *filler) unreadable(err error) error {
 	var bad *list.RowError
 	switch {
 	case errors.As(err, &bad):
-		f.read++
+		f.rows++
 		return f.reject(bad)
 	case errors.Is(err, io.EOF):
 		return f.ended()
@@ -138,14 +138,12 @@ func (f *filler) ended() error {
 
 // accept judges the row just read and reports whether it is to be signed.
 func (f *filler) accept(turn engine.Turn, b *batch) (bool, error) {
-	v, fresh, err := f.variants.of(&f.row)
-	if err != nil {
-		return false, f.reject(f.rowError("", err, "correct the row or the settings it goes by"))
+	if f.row.bad != nil {
+		return false, f.reject(f.rowError("", f.row.bad, "correct the row or the settings it goes by"))
 	}
-	if fresh {
-		f.fresh = append(f.fresh, newVariant{v.id, v.json})
+	if f.row.fresh {
+		f.fresh = append(f.fresh, newVariant{f.row.variant.id, f.row.variant.json})
 	}
-	f.variant, f.hash = v, f.key.Hash(v.keyID, f.row.Serial)
 	if f.delta != nil {
 		unchanged, err := f.delta.unchanged(f)
 		if err != nil {
@@ -156,7 +154,7 @@ func (f *filler) accept(turn engine.Turn, b *batch) (bool, error) {
 			return false, nil
 		}
 	}
-	if f.seen.Insert(f.hash) {
+	if f.seen.Insert(f.row.hash) {
 		line, err := f.duplicate(turn, b)
 		if err != nil {
 			return false, err
@@ -200,7 +198,7 @@ func (f *filler) reject(bad *list.RowError) error {
 // duplicate confirms a hash that was seen before. It returns the line of the
 // device's first row, or 0 where two devices merely share a hash.
 func (f *filler) duplicate(turn engine.Turn, b *batch) (line uint64, err error) {
-	if i := b.find(f.hash, f.variant.keyID, f.row.Serial); i >= 0 {
+	if i := b.find(f.row.hash, f.row.variant.keyID, f.row.Serial); i >= 0 {
 		return b.builder.Line(i), nil
 	}
 	if err := turn.Barrier(); err != nil {
@@ -210,7 +208,7 @@ func (f *filler) duplicate(turn engine.Turn, b *batch) (line uint64, err error) 
 		if err != nil {
 			return 0, err
 		}
-		if hit.Position < f.position && bytes.Equal(hit.KeyID, f.variant.keyID) {
+		if hit.Position < f.position && bytes.Equal(hit.KeyID, f.row.variant.keyID) {
 			return hit.Line, nil
 		}
 	}

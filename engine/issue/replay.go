@@ -46,7 +46,7 @@ func (p *replay) compare(f *filler) error {
 	case !bytes.Equal(serial, f.row.Serial):
 		return &ListChangedError{Run: p.run.Name(), Place: place,
 			Reason: fmt.Sprintf("has serial number %q at this place, the list %q", serial, f.row.Serial)}
-	case variant != f.variant.id:
+	case variant != f.row.variant.id:
 		return &ListChangedError{Run: p.run.Name(), Place: place,
 			Reason: fmt.Sprintf("has serial number %q with another pin, issuer or expiry", serial)}
 	}

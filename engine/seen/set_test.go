@@ -257,3 +257,21 @@ func TestInsertingAHitDoesNotAllocate(t *testing.T) {
 		t.Fatalf("%v allocations, %d hits", n, len(hits))
 	}
 }
+
+func TestTouchingHashesAddsNone(t *testing.T) {
+	var s Set
+	hashes := []uint64{0, 1, 2, 1 << 63}
+	s.Touch(hashes) // of an empty set
+	for _, h := range hashes[:2] {
+		s.Insert(h)
+	}
+	s.Touch(hashes)
+	if s.Len() != 2 {
+		t.Fatalf("%d hashes, want 2", s.Len())
+	}
+	for i, h := range hashes {
+		if hit := s.Insert(h); hit != (i < 2) {
+			t.Errorf("hash %d: hit %v", i, hit)
+		}
+	}
+}
