@@ -258,7 +258,7 @@ func runIssue(cmd *cobra.Command, s *profile.Settings, cfg issue.Config) error {
 	if reporter != nil {
 		err = errors.Join(err, reporter.Stop())
 	}
-	if cfg.Rejects != nil && !errors.Is(err, context.Canceled) {
+	if cfg.Rejects != nil && judgedList(result, err) {
 		err = errors.Join(err, cfg.Rejects.Commit())
 	}
 	if err != nil {
@@ -271,6 +271,14 @@ func runIssue(cmd *cobra.Command, s *profile.Settings, cfg issue.Config) error {
 		return &exitError{exitFailed, fmt.Errorf("rows left out: %d", result.Rejected)}
 	}
 	return nil
+}
+
+// judgedList reports whether a job read its list to the end or to the row that
+// stopped it. The rejects of a job that did not say nothing: what an earlier one
+// wrote stays.
+func judgedList(result *issue.Result, err error) bool {
+	var row *issue.RowError
+	return err == nil && !result.AlreadyComplete || errors.As(err, &row) || errors.Is(err, issue.ErrNoDevices)
 }
 
 func sayBegun(cmd *cobra.Command, s *profile.Settings, b issue.Begun) {
@@ -309,9 +317,9 @@ func issueFailed(result *issue.Result, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %d vouchers of run %s are durable; the same command continues", result.Vouchers, result.Run)}
-	case errors.As(err, &row), errors.Is(err, issue.ErrNoDevices):
+	case errors.As(err, &row), errors.Is(err, issue.ErrNoDevices), errors.Is(err, list.ErrEmpty), errors.Is(err, list.ErrSyntax), errors.Is(err, list.ErrExpansion):
 		code = exitFailed
-	case errors.As(err, &settings), errors.As(err, &changed), errors.Is(err, run.ErrVariant), errors.Is(err, run.ErrHeader):
+	case errors.As(err, &settings), errors.As(err, &changed), errors.Is(err, run.ErrVariant), errors.Is(err, run.ErrHeader), errors.Is(err, list.ErrColumn):
 		code = exitUsage
 	}
 	if result != nil && result.Run != "" && result.Vouchers > 0 {

@@ -119,6 +119,7 @@ func describeRun(s *store.Store, info store.RunInfo) (*runJSON, error) {
 func listRuns(cmd *cobra.Command, s *store.Store, page int, asJSON bool) error {
 	infos, listErr := s.Runs()
 	all := len(infos)
+	page = min(page, all/runsPage+2) // one behind the last is as good as any
 	infos = infos[min(all, (page-1)*runsPage):min(all, page*runsPage)]
 	listed, err := describeRuns(cmd, s, infos, asJSON)
 	if left := all - page*runsPage; left > 0 {

@@ -84,7 +84,7 @@ func checkDefault(h *run.Header, compiler *run.Compiler) error {
 	}
 	expires, err := run.ResolveExpiry(h.ExpiresOn, created)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", run.ErrVariant, err)
 	}
 	_, err = compiler.Compile(&run.Variant{ExpiresOn: expires, Issuer: h.Issuer, Include: h.IncludeIssuer && h.Issuer != nil})
 	return err

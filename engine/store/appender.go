@@ -91,6 +91,13 @@ func (a *Appender) Append(p Page) error {
 		return a.fail(err)
 	}
 	a.mu.Lock()
+	for a.open != g { // the syncer handed it over meanwhile
+		a.mu.Unlock()
+		if g, err = a.groupFor(len(p.Bytes)); err != nil {
+			return err
+		}
+		a.mu.Lock()
+	}
 	g.add(p.Bytes)
 	a.pages++
 	a.vouchers += n
@@ -142,19 +149,21 @@ func (a *Appender) groupFor(size int) (*group, error) {
 	return g, nil
 }
 
-// handOver gives the open group, if any, to the committer.
+// handOver gives the open group, if it has pages, to the committer. The syncer
+// calls it too, so that pages of a slow run do not wait for company: the order
+// of the groups is that of taking the lock, under which the channel, having
+// room for all groups there are, never blocks.
 func (a *Appender) handOver() {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	g := a.open
-	if g != nil {
-		g.after = mark{pages: a.pages, vouchers: a.vouchers}
-		a.open = nil
-		a.inFlight = append(a.inFlight, g)
+	if g == nil || len(g.ends) == 0 {
+		return
 	}
-	a.mu.Unlock()
-	if g != nil {
-		a.commits <- g
-	}
+	g.after = mark{pages: a.pages, vouchers: a.vouchers}
+	a.open = nil
+	a.inFlight = append(a.inFlight, g)
+	a.commits <- g
 }
 
 // seal hands the full segment to the indexer and begins the next one.

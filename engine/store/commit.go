@@ -65,18 +65,22 @@ func (a *Appender) wakeSyncer() {
 	}
 }
 
-// syncGroups is the syncer: whatever is committed becomes durable within the
-// interval, or sooner when it is much.
+// syncGroups is the syncer: once an interval what was appended is handed to the
+// committer, and half an interval later made durable; sooner when it is much.
 func (a *Appender) syncGroups() {
 	defer a.ended.Done()
-	tick := time.NewTicker(a.s.opt.SyncInterval)
+	tick := time.NewTicker(max(a.s.opt.SyncInterval/2, 1))
 	defer tick.Stop()
-	for {
+	for committing := true; ; {
 		select {
 		case <-a.quit:
 			return
 		case <-a.kick:
 		case <-tick.C:
+			if committing = !committing; !committing {
+				a.handOver()
+				continue
+			}
 		}
 		if err := a.syncNow(); err != nil {
 			_ = a.fail(err)

@@ -58,7 +58,7 @@ func (r *Run) newAppender(segments []*segmentHead) (*Appender, error) {
 	}
 	a := &Appender{
 		run: r, s: r.s,
-		commits: make(chan *group, 1), free: make(chan *group, 3),
+		commits: make(chan *group, 3), free: make(chan *group, 3),
 		seals: make(chan *segment, 1), keys: make(chan []uint64, 2),
 		kick: make(chan struct{}, 1), quit: make(chan struct{}),
 	}

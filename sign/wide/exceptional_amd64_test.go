@@ -57,6 +57,7 @@ func expected(s *Signer, digest []byte, k *big.Int) []byte {
 	}
 	r := new(big.Int).SetBytes(x)
 	r.Mod(r, n)
+	//lint:ignore SA1019 chosen scalars, some of which no constructor takes
 	v := new(big.Int).Mul(r, s.key.D)
 	v.Add(v, new(big.Int).SetBytes(digest)).Mul(v, new(big.Int).ModInverse(k, n)).Mod(v, n)
 	return append(r.FillBytes(make([]byte, 32)), v.FillBytes(make([]byte, 32))...)
@@ -108,6 +109,7 @@ func TestZeroSignatureIsDoneAgain(t *testing.T) {
 			k[i] = big.NewInt(int64(1000 + i + lane))
 		}
 		r := new(big.Int).SetBytes(expected(s, digests[lane], k[lane])[:32])
+		//lint:ignore SA1019 chosen scalars, some of which no constructor takes
 		z := r.Mul(r, s.key.D)
 		z.Neg(z).Mod(z, curve.N).FillBytes(digests[lane])
 		sigs, redone := withNonces(t, s, digests, k)

@@ -293,6 +293,7 @@ func TestUnusablePublicKeysAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 coordinates as numbers
 	off := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	for name, p := range map[string]*ecdsa.PublicKey{"none": nil, "P-384": &other.PublicKey, "off the curve": off} {
 		var refused *KeyError
