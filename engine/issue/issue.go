@@ -209,6 +209,7 @@ func (j *job) finish() error {
 		return errors.Join(err, j.keep())
 	}
 	if err := j.appender.Finish(signed); err != nil {
+		_, j.result.Vouchers = j.appender.Durable()
 		return err
 	}
 	j.result.Vouchers, j.result.Manifest = tree.End, signed

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -365,5 +366,37 @@ func TestPostQuantumVouchersAreIssuedInEveryFormat(t *testing.T) {
 		if n := len(vouchers(t, s, result.Run)); n != 30 {
 			t.Fatalf("%s: %d vouchers", format, n)
 		}
+	}
+}
+
+func TestAFullDiskAtAnyMomentTellsWhatIsDurable(t *testing.T) {
+	p := newPKI(t, sign.ES256)
+	for writes, stopped := int64(3), true; stopped; writes++ { // a later write fails each time, in the end none
+		var left atomic.Int64
+		left.Store(writes)
+		s, err := store.Open(t.TempDir(), store.Options{Create: true, FreeSpace: func(string) (uint64, error) {
+			if left.Add(-1) < 0 {
+				return 0, nil
+			}
+			return 1 << 40, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := p.header("cms")
+		h.Name = "lot"
+		result, err := issue.Run(context.Background(), issue.Config{Store: s, Header: h, Signer: p.signer, Devices: rows(serials(600))})
+		stopped = err != nil
+		if stopped && !errors.As(err, new(*store.DiskFullError)) {
+			t.Fatalf("after %d writes: %v, want a full disk", writes, err)
+		}
+		if r, err := s.Run("lot"); err == nil {
+			if info, err := r.Info(); err != nil || info.Vouchers != result.Vouchers {
+				t.Errorf("after %d writes: %d vouchers in the store (%v), the result tells of %d", writes, info.Vouchers, err, result.Vouchers)
+			}
+		} else if result.Vouchers != 0 {
+			t.Errorf("after %d writes: %v, the result tells of %d vouchers", writes, err, result.Vouchers)
+		}
+		s.Close()
 	}
 }
