@@ -140,7 +140,7 @@ func (s *Store) open() error {
 		if err := writeFormat(s.dir); err != nil {
 			return err
 		}
-		if err := shieldValueLog(s.dir); err != nil {
+		if err := shieldValueLog(s.dir, syncFile); err != nil {
 			return s.openError(err)
 		}
 	}
