@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,11 @@ func newVerify() *cobra.Command {
 				})
 			}
 			for _, path := range args {
+				if path != "-" {
+					if _, err := os.Stat(path); err != nil {
+						return ioError(err)
+					}
+				}
 				cfg.Sources = append(cfg.Sources, verify.File(path, bundle.ReadOptions{}))
 			}
 			return o.verify(cmd, cfg)
