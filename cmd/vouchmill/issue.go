@@ -225,12 +225,9 @@ func withIssueStore(cmd *cobra.Command, s *profile.Settings, cfg *issue.Config, 
 	return withStore(cmd, s.Store.Or(""), store.Options{Create: !dry, ReadOnly: dry}, func(st *store.Store) error {
 		cfg.Store = st
 		if older != "" {
-			r, err := st.Run(older)
-			if err != nil {
-				return usageError("--delta: %w", err)
-			}
-			if cfg.Delta, err = run.NewReader(r); err != nil {
-				return ioError(err)
+			var err error
+			if cfg.Delta, err = issue.OpenDelta(st, older); err != nil {
+				return fmt.Errorf("--delta: %w", runError(err))
 			}
 		}
 		return work()

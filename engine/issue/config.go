@@ -47,9 +47,9 @@ type Config struct {
 	// Rejects, when set, takes every row that was left out.
 	Rejects *list.Rejects
 
-	// Delta, when not nil, is the older run: devices whose voucher there is
-	// still good are left out (see Header.Delta and Header.RenewBefore).
-	Delta *run.Reader
+	// Delta are older runs, newest first (see OpenDelta): devices whose newest
+	// voucher there is still good are left out (see Header.RenewBefore).
+	Delta []*run.Reader
 
 	// Workers is the number of signing goroutines, zero for one a processor.
 	Workers int

@@ -140,7 +140,7 @@ func (j *job) newFiller(devices *list.Reader, durable uint64) (*filler, error) {
 		}
 		f.variants.known(id, b)
 	}
-	if j.cfg.Delta != nil {
+	if len(j.cfg.Delta) > 0 {
 		if f.delta, err = newDelta(j.cfg.Delta, j.reader.Header); err != nil {
 			return nil, err
 		}

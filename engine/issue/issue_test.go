@@ -313,8 +313,7 @@ func TestDeltaSignsOnlyNewChangedAndExpiringDevices(t *testing.T) {
 	if _, err := issue.Run(context.Background(), issue.Config{Store: s, Header: h, Signer: p.signer, Devices: rows(text)}); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := s.Run("first")
-	older, err := run.NewReader(r)
+	older, err := issue.OpenDelta(s, "first")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,5 +397,47 @@ func TestAFullDiskAtAnyMomentTellsWhatIsDurable(t *testing.T) {
 			t.Errorf("after %d writes: %v, the result tells of %d vouchers", writes, err, result.Vouchers)
 		}
 		s.Close()
+	}
+}
+
+func TestADeltaLooksBackOverTheRunsItsRunCompletes(t *testing.T) {
+	p := newPKI(t, sign.ES256)
+	s := openStore(t, t.TempDir())
+	lines := strings.SplitAfter(serials(2000), "\n")
+	lists := []string{
+		strings.Join(lines, ""),
+		strings.Join(append(append([]string{}, lines...), "new-1\n"), ""),
+		// Others are gone, the order changes, one more is new.
+		strings.Join(append(append([]string{lines[0], "new-2\n", "new-1\n"}, lines[1000:]...), lines[1:500]...), ""),
+	}
+	want := []uint64{2000, 1, 1}
+	h := p.header("cose")
+	for i, text := range lists {
+		h.Name = fmt.Sprintf("day-%d", i)
+		cfg := issue.Config{Store: s, Header: h, Signer: p.signer, Devices: rows(text)}
+		if i > 0 {
+			var err error
+			cfg.Header.Delta = fmt.Sprintf("day-%d", i-1)
+			if cfg.Delta, err = issue.OpenDelta(s, cfg.Header.Delta); err != nil || len(cfg.Delta) != i {
+				t.Fatalf("day %d: %d runs, %v", i, len(cfg.Delta), err)
+			}
+		}
+		result, err := issue.Run(context.Background(), cfg)
+		if err != nil || result.Signed != want[i] {
+			t.Fatalf("day %d: %+v, %v: want %d signed", i, result, err, want[i])
+		}
+	}
+	// What a run that is gone had is signed again.
+	if err := s.DeleteRun("day-0"); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := issue.OpenDelta(s, "day-2")
+	if err != nil || len(chain) != 2 {
+		t.Fatalf("%d runs, %v", len(chain), err)
+	}
+	h.Name, h.Delta = "day-3", "day-2"
+	result, err := issue.Run(context.Background(), issue.Config{Store: s, Header: h, Signer: p.signer, Devices: rows(lists[1]), Delta: chain})
+	if err != nil || result.Signed != 2000 || result.Unchanged != 1 {
+		t.Fatalf("%+v, %v", result, err)
 	}
 }

@@ -129,6 +129,7 @@ var keys = []key{
 	of("on-error", "stop or skip", "stop", "what a bad row does", func(s *Settings) *Setting[string] { return &s.OnError }, oneOf("stop", "skip")),
 	of("rejects", "FILE", "none", "file that gets the rows skipped, with the reasons", func(s *Settings) *Setting[string] { return &s.Rejects }, fileName),
 	of("delta", "RUN", "none", "earlier run: sign only devices that are new, changed or expiring since", func(s *Settings) *Setting[string] { return &s.Delta }, runName),
+	of("renew-before", "DURATION", "30d", "how long before its end a voucher of the earlier run counts as expiring", func(s *Settings) *Setting[time.Duration] { return &s.RenewBefore }, ParseDuration),
 	of("dry-run", "true or false", "false", "check the whole list and sign nothing", func(s *Settings) *Setting[bool] { return &s.DryRun }, boolean),
 	of("workers", "1 to 1024", "one a processor", "how many goroutines sign", func(s *Settings) *Setting[int] { return &s.Workers }, between(1, 1024)),
 	of("progress", "auto, bar, plain, json or none", "auto", "how progress is shown on standard error", func(s *Settings) *Setting[string] { return &s.Progress }, oneOf("auto", "bar", "plain", "json", "none")),

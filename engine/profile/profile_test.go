@@ -52,6 +52,7 @@ store: ./store
 run: order 4711
 on-error: skip
 rejects: rejects.csv
+renew-before: 10d
 delta: order 4710
 dry-run: true
 workers: 2

@@ -92,16 +92,17 @@ type Settings struct {
 	MaxExpansion Setting[int]
 
 	// The run.
-	Store    Setting[string]
-	Run      Setting[string]
-	OnError  Setting[string] // "stop" or "skip"
-	Rejects  Setting[string]
-	Delta    Setting[string]
-	DryRun   Setting[bool]
-	Workers  Setting[int]
-	Progress Setting[string] // "auto", "bar", "plain", "json" or "none"
-	Stats    Setting[bool]
-	JSON     Setting[bool]
+	Store       Setting[string]
+	Run         Setting[string]
+	OnError     Setting[string] // "stop" or "skip"
+	Rejects     Setting[string]
+	Delta       Setting[string]
+	RenewBefore Setting[time.Duration]
+	DryRun      Setting[bool]
+	Workers     Setting[int]
+	Progress    Setting[string] // "auto", "bar", "plain", "json" or "none"
+	Stats       Setting[bool]
+	JSON        Setting[bool]
 }
 
 // Set sets one setting from text, as a flag gives it, over whatever it was. A

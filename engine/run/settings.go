@@ -32,6 +32,9 @@ func NewHeader(s *profile.Settings, alg *sign.Algorithm, chain [][]byte, pins []
 	if s.CreatedOn.IsSet() {
 		h.CreatedOn = FormatTime(s.CreatedOn.Or(time.Time{}))
 	}
+	if s.RenewBefore.IsSet() {
+		h.RenewBefore = s.RenewBefore.Or(0).String()
+	}
 	if s.LastRenewalDate.IsSet() {
 		h.LastRenewalDate = s.LastRenewalDate.Or(profile.Expiry{}).String()
 	}
