@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/vouchmill/vouchmill/codec"
@@ -20,6 +21,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/progress"
 	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/store"
+	"github.com/vouchmill/vouchmill/engine/verify"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -78,15 +80,7 @@ func issueSettings(cmd *cobra.Command, profileFile string) (*profile.Settings, e
 		if !f.Changed {
 			continue
 		}
-		text := f.Value.String()
-		if k.Name == "pin" {
-			pins, err := cmd.Flags().GetStringArray("pin")
-			if err != nil {
-				return nil, err
-			}
-			text = joinComma(pins)
-		}
-		if err := flags.Set(k.Name, text); err != nil {
+		if err := setFlag(cmd, &flags, f); err != nil {
 			return nil, usageError("--%s: %w", k.Name, err)
 		}
 	}
@@ -97,15 +91,15 @@ func issueSettings(cmd *cobra.Command, profileFile string) (*profile.Settings, e
 	return s, nil
 }
 
-func joinComma(list []string) string {
-	text := ""
-	for i, s := range list {
-		if i > 0 {
-			text += ","
-		}
-		text += s
+func setFlag(cmd *cobra.Command, s *profile.Settings, f *pflag.Flag) error {
+	if f.Name != "pin" {
+		return s.Set(f.Name, f.Value.String())
 	}
-	return text
+	pins, err := cmd.Flags().GetStringArray("pin")
+	if err != nil {
+		return err
+	}
+	return s.SetPins(pins)
 }
 
 // issueVouchers runs the job that the settings describe.
@@ -204,6 +198,9 @@ func issueHeader(cmd *cobra.Command, s *profile.Settings, alg *sign.Algorithm, c
 	h, err := run.NewHeader(s, alg, ders, pins)
 	if err != nil {
 		return nil, usageError("%w", err)
+	}
+	if created := s.CreatedOn.Or(time.Time{}); created.After(time.Now().Add(verify.Skew)) {
+		warn(cmd, "created-on %s lies ahead: devices with a clock refuse the vouchers until then", run.FormatTime(created))
 	}
 	expires := s.ExpiresOn.Or(profile.Expiry{}).From(s.CreatedOn.Or(time.Now()))
 	switch notAfter := chain[0].NotAfter; {

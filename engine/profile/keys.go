@@ -249,7 +249,8 @@ func pinAs(text string) (PinAs, error) {
 func pin(e entry) (Pin, error) {
 	p := Pin{Name: e.name, File: e.value}
 	if e.name == "" {
-		if name, file, named := strings.Cut(e.value, "="); named {
+		// A path before the sign is no name: ./a=b.pem is a file.
+		if name, file, named := strings.Cut(e.value, "="); named && !strings.ContainsAny(name, `/\`) {
 			if name == "" {
 				return p, fmt.Errorf("%.80q names nothing before the =", e.value)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -279,4 +280,23 @@ func Example() {
 	// Output:
 	// cms 87600h0m0s
 	// profile order.yaml, line 1, column 1: unknown key: "fromat"; did you mean format?
+}
+
+func TestPinsGivenOneByOneMayHaveAnyFileName(t *testing.T) {
+	var s profile.Settings
+	if err := s.SetPins([]string{"a,b.pem", "west=./w=e.pem"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []profile.Pin{{File: "a,b.pem"}, {Name: "west", File: "./w=e.pem"}}
+	if got := s.Pins.Or(nil); !slices.Equal(got, want) {
+		t.Errorf("pins %+v, want %+v", got, want)
+	}
+	if err := s.SetPins([]string{"./a=b.pem"}); err != nil || s.Pins.Or(nil)[0] != (profile.Pin{File: "./a=b.pem"}) {
+		t.Errorf("pins %+v, %v", s.Pins.Or(nil), err)
+	}
+	for _, bad := range [][]string{nil, {""}, {"=x.pem"}, {"x.pem", "y.pem"}, {"a=x.pem", "a=y.pem"}} {
+		if err := s.SetPins(bad); err == nil {
+			t.Errorf("%q passed", bad)
+		}
+	}
 }

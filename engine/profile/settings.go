@@ -119,6 +119,21 @@ func (s *Settings) Set(name, text string) error {
 	return nil
 }
 
+// SetPins sets the pins from [NAME=]FILE values, one each, as repeated flags give
+// them; unlike in [Settings.Set] a file name may have a comma. The error is an
+// [*Error].
+func (s *Settings) SetPins(values []string) error {
+	entries := make([]entry, len(values))
+	for i, v := range values {
+		entries[i].value = v
+	}
+	k := keyByName("pin")
+	if err := k.list(s, entries); err != nil {
+		return valueError(k, err)
+	}
+	return nil
+}
+
 // Override lays every setting that over has set over those of s.
 func (s *Settings) Override(over *Settings) {
 	for i := range keys {
