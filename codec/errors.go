@@ -31,6 +31,7 @@ type DecodeError struct {
 	Err      error    // one of the causes above
 }
 
+// Error returns the place, the cause and what is expected.
 func (e *DecodeError) Error() string {
 	where := ""
 	if e.Leaf != "" {
@@ -48,6 +49,7 @@ type EncodeError struct {
 	Problem string // what is wrong and what is expected
 }
 
+// Error names the leaf and says what is wrong.
 func (e *EncodeError) Error() string { return "cannot encode " + e.Leaf + ": " + e.Problem }
 
 // A LimitError says which limit an input exceeds. Raising the named field of
@@ -58,6 +60,7 @@ type LimitError struct {
 	Got   int    // what the input has, or the first count beyond the limit
 }
 
+// Error names the limit, both numbers and the remedy.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("limit %s is %d, input has %d or more: raise the limit to accept it", e.Limit, e.Max, e.Got)
 }
@@ -70,6 +73,7 @@ type RuleError struct {
 	Source string // document and section the rule comes from
 }
 
+// Error names the leaf, the rule and the rule's source.
 func (e *RuleError) Error() string { return fmt.Sprintf("%s: %s (%s)", e.Leaf, e.Rule, e.Source) }
 
 // An UnknownLeafError is a member that the model does not know, met under
@@ -80,6 +84,7 @@ type UnknownLeafError struct {
 	Offset int    // octets from the start of the payload
 }
 
+// Error names the leaf, its place and the remedy.
 func (e *UnknownLeafError) Error() string {
 	what := strconv.Quote(e.Name)
 	if e.Name == "" {
@@ -96,6 +101,7 @@ type TopLevelError struct {
 	Name string   // the top-level member name or SID found
 }
 
+// Error names the member, what it was taken for and what was asked for.
 func (e *TopLevelError) Error() string {
 	return fmt.Sprintf("top-level member %q: found %s, want %s", e.Name, e.Got, e.Want)
 }
@@ -107,6 +113,7 @@ type LegacySIDError struct {
 	Family string // the range and the drafts that used it
 }
 
+// Error names the SID, the drafts it belongs to and the remedy.
 func (e *LegacySIDError) Error() string {
 	return fmt.Sprintf("top-level SID %d belongs to %s: not supported, ask for a payload of SID range 2450 or 2500", e.SID, e.Family)
 }

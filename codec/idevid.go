@@ -191,6 +191,7 @@ type SerialError struct {
 	IDevID *IDevID  // the facts it was looked for in
 }
 
+// Error says what the certificate has instead of the one serial number.
 func (e *SerialError) Error() string {
 	var where = [...]string{"serialNumber attributes in the subject", "hardwareModuleNames in the subjectAltName", "CN attributes in the subject"}[e.Source]
 	if len(e.Found) > 1 {

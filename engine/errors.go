@@ -44,6 +44,7 @@ type ConfigError struct {
 	Reason string // what it must be
 }
 
+// Error names the setting, its value and what it must be.
 func (e *ConfigError) Error() string {
 	return fmt.Sprintf("engine: %s is %d: %s", e.Field, e.Value, e.Reason)
 }
@@ -57,6 +58,7 @@ type StageError struct {
 	Err   error  // what the stage returned; also by Unwrap
 }
 
+// Error names the stage, the batch, its place and the cause.
 func (e *StageError) Error() string {
 	return fmt.Sprintf("%s: %v", place(e.Stage, e.Seq, e.Place), e.Err)
 }
@@ -75,6 +77,7 @@ type PanicError struct {
 	Stack []byte // stack of the goroutine that panicked
 }
 
+// Error names the stage, the batch, its place and the value, without the stack.
 func (e *PanicError) Error() string {
 	if e.Value == nil {
 		return place(e.Stage, e.Seq, e.Place) + ": the stage ended its goroutine"
@@ -100,6 +103,7 @@ type StopError struct {
 	Cause error
 }
 
+// Error says how the run was stopped, how far it had come and why.
 func (e *StopError) Error() string {
 	how := "stopped, all that was filled is delivered"
 	if e.Aborted {

@@ -17,6 +17,7 @@ type ChainError struct {
 	Err    error // cause, may be nil
 }
 
+// Error numbers certificates from 1, as people do.
 func (e *ChainError) Error() string {
 	text := "sign: certificate chain: "
 	if e.Index >= 0 {

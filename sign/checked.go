@@ -19,6 +19,7 @@ type SelfCheckError struct {
 	Err   error // what the verifier said
 }
 
+// Error names the item and what the verifier said.
 func (e *SelfCheckError) Error() string {
 	return fmt.Sprintf("%v (item %d: %v)", ErrSelfCheck, e.Index, e.Err)
 }

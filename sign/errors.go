@@ -24,6 +24,7 @@ type AlgorithmError struct {
 	Reason     string
 }
 
+// Error names the algorithm, the kind of key if there is one, and the reason.
 func (e *AlgorithmError) Error() string {
 	if e.Key == "" {
 		return fmt.Sprintf("sign: algorithm %q refused: %s", e.Identifier, e.Reason)
@@ -37,6 +38,7 @@ type KeyError struct {
 	Err    error // cause, may be nil
 }
 
+// Error gives the reason and the cause.
 func (e *KeyError) Error() string {
 	if e.Err != nil {
 		return "sign: key refused: " + e.Reason + ": " + e.Err.Error()
@@ -51,6 +53,7 @@ func (e *KeyError) Unwrap() error { return e.Err }
 // buffer too small for the batch. Nothing was written.
 type UsageError struct{ Reason string }
 
+// Error gives the reason.
 func (e *UsageError) Error() string { return "sign: " + e.Reason }
 
 // ItemError is the failure of one item of a batch.
@@ -59,6 +62,7 @@ type ItemError struct {
 	Err   error
 }
 
+// Error names the item and the cause.
 func (e ItemError) Error() string { return fmt.Sprintf("item %d: %v", e.Index, e.Err) }
 
 // Unwrap gives the cause.
@@ -68,6 +72,7 @@ func (e ItemError) Unwrap() error { return e.Err }
 // succeeded.
 type BatchError struct{ Items []ItemError }
 
+// Error counts the failures and shows the first; Unwrap gives them all.
 func (e *BatchError) Error() string {
 	if len(e.Items) == 0 {
 		return "sign: no item failed"

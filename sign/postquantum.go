@@ -48,12 +48,14 @@ var (
 		Hash: SHA512, Message: true, DigestSize: 64, SignatureSize: mldsa44.SignatureSize,
 		key: keyMLDSA44, signatureOIDs: [][]byte{oidMLDSA44}, digestOIDs: [][]byte{oidSHA512},
 	}
+	// MLDSA65 is ML-DSA-65, of NIST category 3 (FIPS 204 §4); see [MLDSA44].
 	MLDSA65 = &Algorithm{
 		Name: "ML-DSA-65", JOSE: "ML-DSA-65", COSE: -49,
 		SignatureOID: identifier(oidMLDSA65), DigestOID: identifier(oidSHA512),
 		Hash: SHA512, Message: true, DigestSize: 64, SignatureSize: mldsa65.SignatureSize,
 		key: keyMLDSA65, signatureOIDs: [][]byte{oidMLDSA65}, digestOIDs: [][]byte{oidSHA512},
 	}
+	// MLDSA87 is ML-DSA-87, of NIST category 5 (FIPS 204 §4); see [MLDSA44].
 	MLDSA87 = &Algorithm{
 		Name: "ML-DSA-87", JOSE: "ML-DSA-87", COSE: -50,
 		SignatureOID: identifier(oidMLDSA87), DigestOID: identifier(oidSHA512),

@@ -41,6 +41,7 @@ func ParseMode(name string) (Mode, error) {
 // A ModeError names a mode that does not exist.
 type ModeError struct{ Name string }
 
+// Error quotes the name and lists the modes there are.
 func (e *ModeError) Error() string {
 	return fmt.Sprintf("progress: no mode %q: use one of %s", e.Name, strings.Join(modeNames[:], ", "))
 }

@@ -21,6 +21,7 @@ const rateMemory = 5 * time.Second
 
 // A Clock tells the time and ticks. Tests bring their own.
 type Clock interface {
+	// Now returns the time at which it is called.
 	Now() time.Time
 	// Ticker returns a channel that delivers a time every d, and a function
 	// that ends that.

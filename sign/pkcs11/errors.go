@@ -31,6 +31,7 @@ type Error struct {
 	Err  error  // as the library reported it
 }
 
+// Error gives the operation, the return value by name and number, and the cause.
 func (e *Error) Error() string {
 	return fmt.Sprintf("pkcs11: %s: %s (0x%x): %s", e.Op, e.Name(), e.Code, e.Cause())
 }

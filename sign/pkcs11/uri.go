@@ -32,6 +32,7 @@ type URIError struct {
 	Reason    string // with the remedy
 }
 
+// Error names the attribute, if it is about one, and the reason.
 func (e *URIError) Error() string {
 	if e.Attribute == "" {
 		return "pkcs11: key URI: " + e.Reason

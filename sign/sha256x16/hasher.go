@@ -13,6 +13,7 @@ type ShapeError struct {
 	Got, Want int
 }
 
+// Error names the argument and both lengths.
 func (e *ShapeError) Error() string {
 	return fmt.Sprintf("sha256x16: %s have length %d, the batch needs %d", e.What, e.Got, e.Want)
 }

@@ -11,6 +11,7 @@ var ErrClosed = errors.New("wide: the signer is closed")
 // A KeyError says why a key was refused.
 type KeyError struct{ Reason string }
 
+// Error gives the reason, which holds no key material.
 func (e *KeyError) Error() string { return "wide: unusable P-256 key: " + e.Reason }
 
 // A ShapeError says which argument of a batch has a wrong length. Nothing was
@@ -21,6 +22,7 @@ type ShapeError struct {
 	Got, Want int    // octets or items
 }
 
+// Error names the argument or the item, and both lengths.
 func (e *ShapeError) Error() string {
 	if e.Index < 0 {
 		return fmt.Sprintf("wide: %s have length %d, the batch needs %d", e.What, e.Got, e.Want)

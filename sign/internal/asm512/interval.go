@@ -22,6 +22,7 @@ func Exactly(v int64) Interval { return Interval{Low: v, High: v} }
 // Between is [low, high].
 func Between(low, high int64) Interval { return Interval{Low: low, High: high} }
 
+// String gives the bounds, the upper one as a power of two as well.
 func (v Interval) String() string {
 	if v.Any {
 		return "any"

@@ -28,6 +28,7 @@ type Instruction struct {
 	Line int
 }
 
+// String gives the instruction with its line, without its note.
 func (i *Instruction) String() string {
 	var args []string
 	for _, a := range i.Args {
