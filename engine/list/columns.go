@@ -2,6 +2,7 @@ package list
 
 import (
 	"strconv"
+	"strings"
 )
 
 // column is one of the values a row may carry.
@@ -35,18 +36,29 @@ func columnByName(name []byte) (column, bool) {
 // unknownColumn is the error for a column, member or key that is none of ours.
 func unknownColumn(name []byte) (remedy string, err error) {
 	err = because(ErrColumn, "unknown column %s", quoteShort(name))
-	return "did you mean " + strconv.Quote(nearestColumn(name)) + "? remove or rename it", err
+	if near := nearestColumn(name); near != "" {
+		return "did you mean " + strconv.Quote(near) + "? remove or rename it", err
+	}
+	return "remove or rename it; the columns are " + strings.Join(columnNames[:], ", "), err
 }
 
-// nearestColumn is the column whose name takes the fewest edits to get from
-// name.
+// nearestColumn is the column that name most likely stands for: the one of which
+// it is a word or several ("issuer"), or else the one that takes the fewest edits
+// to get to, if they are few for a name as long. It is "" where there is none.
 func nearestColumn(name []byte) string {
-	if len(name) > 64 {
-		name = name[:64]
+	if len(name) == 0 || len(name) > 64 {
+		return ""
 	}
-	best, fewest := "", -1
+	folded := make([]byte, len(name))
+	for i, c := range name {
+		folded[i] = foldColumn(c)
+	}
+	best, fewest := "", max(2, len(name)/3)+1
 	for _, c := range columnNames {
-		if d := editDistance(name, c); fewest < 0 || d < fewest {
+		if strings.Contains("-"+c+"-", "-"+string(folded)+"-") {
+			return c
+		}
+		if d := editDistance(folded, c); d < fewest {
 			best, fewest = c, d
 		}
 	}
@@ -54,7 +66,6 @@ func nearestColumn(name []byte) string {
 }
 
 // editDistance counts insertions, deletions and replacements (Levenshtein).
-// Upper case, and space or underscore for a hyphen, cost nothing.
 func editDistance(a []byte, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -65,7 +76,7 @@ func editDistance(a []byte, b string) int {
 		row[0] = i + 1
 		for j := range len(b) {
 			replace := diagonal
-			if foldColumn(a[i]) != b[j] {
+			if a[i] != b[j] {
 				replace++
 			}
 			diagonal = row[j+1]
@@ -75,6 +86,7 @@ func editDistance(a []byte, b string) int {
 	return row[len(b)]
 }
 
+// foldColumn makes lower case of upper case, and a hyphen of space and underscore.
 func foldColumn(c byte) byte {
 	switch {
 	case c == '_' || c == ' ':

@@ -3,6 +3,7 @@ package profile
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Causes a caller may branch on with errors.Is.
@@ -25,7 +26,8 @@ type Error struct {
 	// 1-based, 0 where they say nothing.
 	File         string
 	Line, Column int
-	// Key is the setting the trouble is with, "" for the file as a whole.
+	// Key is the setting the trouble is with, "" for the file as a whole and for
+	// the one setting that Settings.Set was called for.
 	Key string
 	// Kind is one of the causes above, Detail what exactly, Remedy what to do.
 	Kind           error
@@ -36,22 +38,10 @@ type Error struct {
 
 // Error returns place, cause and remedy on one line.
 func (e *Error) Error() string {
-	text := "profile"
-	if e.File != "" {
-		text += " " + e.File
-	} else if e.Key != "" {
-		text = "setting"
+	text := e.Kind.Error()
+	if place := e.place(); place != "" {
+		text = place + ": " + text
 	}
-	if e.Line > 0 {
-		text += fmt.Sprintf(", line %d", e.Line)
-	}
-	if e.Column > 0 {
-		text += fmt.Sprintf(", column %d", e.Column)
-	}
-	if e.Key != "" {
-		text += ", " + e.Key
-	}
-	text += ": " + e.Kind.Error()
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
@@ -62,6 +52,24 @@ func (e *Error) Error() string {
 		text += "; " + e.Remedy
 	}
 	return text
+}
+
+// place is where the trouble is, "" where the caller alone knows.
+func (e *Error) place() string {
+	var parts []string
+	if e.File != "" || e.Line > 0 {
+		parts = append(parts, strings.TrimSuffix("profile "+e.File, " "))
+	}
+	if e.Line > 0 {
+		parts = append(parts, fmt.Sprintf("line %d", e.Line))
+	}
+	if e.Column > 0 {
+		parts = append(parts, fmt.Sprintf("column %d", e.Column))
+	}
+	if e.Key != "" {
+		parts = append(parts, e.Key)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Unwrap gives the kind and the cause.

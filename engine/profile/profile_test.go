@@ -107,6 +107,7 @@ func TestBadProfilesAreRefusedWithPlaceCauseAndRemedy(t *testing.T) {
 		says       string
 	}{
 		{"unknown key", "format: cms\nexpire-on: 1y\n", profile.ErrKey, 2, "did you mean expires-on?"},
+		{"short and far from any key", "abc: 1\n", profile.ErrKey, 1, `"abc"; remove it`},
 		{"far from any key", "qqqqqqqqqqqq: 1\n", profile.ErrKey, 1, "remove it"},
 		{"key twice", "format: cms\nkey: a\nformat: jws\n", profile.ErrTwice, 3, "line 1 has it already"},
 		{"pin twice", "pin:\n  - a=1.pem\n  - a=2.pem\n", profile.ErrValue, 0, "two pins"},
@@ -156,6 +157,33 @@ func TestBadProfilesAreRefusedWithPlaceCauseAndRemedy(t *testing.T) {
 				t.Fatalf("%v; want line %d and %q", err, tc.line, tc.says)
 			}
 		})
+	}
+}
+
+func TestErrorsOfSettingsFromElsewhereNameNoPlaceTwice(t *testing.T) {
+	var s profile.Settings
+	err := s.Set("assertion", "hearsay")
+	if !errors.Is(err, profile.ErrValue) || !strings.HasPrefix(err.Error(), "unusable value: ") {
+		t.Errorf("a value: %v", err)
+	}
+	if err := s.Set("assertoin", "verified"); err == nil || err.Error() != `unknown key: "assertoin"; did you mean assertion?` {
+		t.Errorf("a name: %v", err)
+	}
+	// Check is about several settings, so its errors name one.
+	for key, value := range map[string]string{"format": "jws", "signing-time": "created-on"} {
+		if err := s.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Check(); err == nil || !strings.HasPrefix(err.Error(), "signing-time: unusable value: only CMS has it") {
+		t.Errorf("a contradiction: %v", err)
+	}
+	fromFile, err := profile.Parse([]byte("format: jws\nsigning-time: created-on\n"), "p.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fromFile.Check(); err == nil || !strings.HasPrefix(err.Error(), "profile, line 2, signing-time: unusable value: ") {
+		t.Errorf("a contradiction within a profile: %v", err)
 	}
 }
 

@@ -107,14 +107,17 @@ type Settings struct {
 
 // Set sets one setting from text, as a flag gives it, over whatever it was. A
 // pin is [NAME=]FILE; several values of pin and extensions are separated by
-// commas. The error is an [*Error].
+// commas. The error is an [*Error] without a place: it is for the caller to name
+// the setting, as the flag it was or otherwise.
 func (s *Settings) Set(name, text string) error {
 	k := keyByName(name)
 	if k == nil {
 		return unknownKey(name)
 	}
 	if err := k.text(s, text); err != nil {
-		return valueError(k, err)
+		e := valueError(k, err)
+		e.Key = ""
+		return e
 	}
 	return nil
 }
@@ -129,7 +132,9 @@ func (s *Settings) SetPins(values []string) error {
 	}
 	k := keyByName("pin")
 	if err := k.list(s, entries); err != nil {
-		return valueError(k, err)
+		e := valueError(k, err)
+		e.Key = ""
+		return e
 	}
 	return nil
 }
