@@ -129,6 +129,7 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 		{&store.DamageError{Run: "r", Part: "page", Number: 4, Err: errors.New("cause")}, []string{"run r", "page 4", "cause", "restore"}},
 		{&store.VersionError{Where: "/d", Found: "9"}, []string{"/d", "9", "1"}},
 		{&store.PermissionError{Dir: "/d", Err: os.ErrPermission}, []string{"/d", "permission denied", "make it writable"}},
+		{&store.PermissionError{Dir: "/d", Err: os.ErrPermission, Unclean: true}, []string{"/d", "not closed cleanly", "permission denied", "writable copy"}},
 	} {
 		for _, w := range c.want {
 			if !strings.Contains(c.err.Error(), w) {

@@ -56,10 +56,16 @@ func (e *NotStoreError) Error() string { return "store " + e.Dir + ": " + e.Reas
 type PermissionError struct {
 	Dir string
 	Err error
+	// Unclean is true for a store that was opened for reading and would have been
+	// read, had it been closed cleanly: recovering it takes writing.
+	Unclean bool
 }
 
 // Error says what is not permitted and what to do.
 func (e *PermissionError) Error() string {
+	if e.Unclean {
+		return fmt.Sprintf("store %s was not closed cleanly and cannot be written to, which its recovery needs: %v; make it writable and open it once, or open a writable copy", e.Dir, e.Err)
+	}
 	return fmt.Sprintf("store %s cannot be written to: %v; make it writable or name another directory", e.Dir, e.Err)
 }
 

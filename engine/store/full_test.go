@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -150,7 +151,7 @@ func TestReadOnlyFileSystemIsReadAndNotWritten(t *testing.T) {
 		t.Skipf("remount: %v: %s", err, out)
 	}
 	var permission *store.PermissionError
-	if _, err := store.Open(dir, store.Options{}); !errors.As(err, &permission) {
+	if _, err := store.Open(dir, store.Options{}); !errors.As(err, &permission) || permission.Unclean {
 		t.Errorf("opening a read-only store for writing: %v", err)
 	}
 	if _, err := store.Open(filepath.Join(mount, "new"), store.Options{Create: true}); !errors.As(err, &permission) {
@@ -176,7 +177,8 @@ func TestReadOnlyFileSystemIsReadAndNotWritten(t *testing.T) {
 	if out, err := exec.Command("mount", "-o", "remount,ro", mount).CombinedOutput(); err != nil {
 		t.Fatalf("remount: %v: %s", err, out)
 	}
-	if _, err := store.Open(dir, store.Options{ReadOnly: true}); !errors.As(err, &permission) {
+	_, err := store.Open(dir, store.Options{ReadOnly: true})
+	if !errors.As(err, &permission) || !permission.Unclean || !strings.Contains(err.Error(), "not closed cleanly") {
 		t.Errorf("recovering on a read-only file system: %v", err)
 	}
 }

@@ -28,7 +28,7 @@ func acquireHolder(dir string, readOnly bool) (*holder, error) {
 	writable := err == nil
 	if err != nil {
 		if !readOnly || !notWritable(err) {
-			return nil, &PermissionError{dir, err}
+			return nil, &PermissionError{Dir: dir, Err: err}
 		}
 		if f, err = os.Open(path); err != nil {
 			return &holder{}, nil

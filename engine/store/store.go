@@ -63,7 +63,7 @@ func prepareDir(dir string, opt Options) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && opt.Create && !opt.ReadOnly:
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return &PermissionError{dir, err}
+			return &PermissionError{Dir: dir, Err: err}
 		}
 		return syncDir(filepath.Dir(dir))
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,7 +115,7 @@ func writeFormat(dir string) error {
 	}
 	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return &PermissionError{dir, err}
+		return &PermissionError{Dir: dir, Err: err}
 	}
 	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatVersion)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -163,7 +163,7 @@ func (s *Store) open() error {
 
 func (s *Store) openError(err error) error {
 	if notWritable(err) {
-		return &PermissionError{s.dir, err}
+		return &PermissionError{Dir: s.dir, Err: err, Unclean: s.recovered && s.opt.ReadOnly}
 	}
 	return fmt.Errorf("store %s cannot be opened: %w", s.dir, err)
 }
