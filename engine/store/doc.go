@@ -24,6 +24,15 @@
 // committed later is there as far as it is unbroken. Committed and even merely
 // appended pages can be read at once.
 //
+// # Copies
+//
+// A store that is closed is copied as any directory is. The file of the value log
+// that is being written is 512 MiB long and a hole behind what was written so far,
+// and so are the logs of memory tables. Closing the store cuts them, and so does
+// opening it after the process was killed. To copy one in the state in which a
+// killed process left it, use a tool that keeps holes: cp --sparse=always, tar -S,
+// rsync --sparse. A store that a process holds cannot be copied.
+//
 // # Trust
 //
 // The store detects damage (CRC-32C over each page and over each record of the

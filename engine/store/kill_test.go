@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -168,6 +169,7 @@ func TestKilledProcessLosesNothingDurable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	requireCut(t, dir)
 	total = (total/256 + 10) * 256
 	runChild(t, dir, total, 0)
 	s = open(t, dir, store.Options{ReadOnly: true})
@@ -195,5 +197,24 @@ func TestKilledProcessLosesNothingDurable(t *testing.T) {
 	}
 	if tree.Root() != want.Root() {
 		t.Error("the Merkle root of the run is not that of an uninterrupted one")
+	}
+}
+
+// requireCut tells that no file of the value log has the length Badger maps it
+// with any more.
+func requireCut(t *testing.T, dir string) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("no value log: %v", err)
+	}
+	for _, path := range logs {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() >= 512<<20 {
+			t.Errorf("%s is still %d octets long", path, info.Size())
+		}
 	}
 }

@@ -20,7 +20,8 @@ var emptyValueLog [20]byte
 //
 // Badger syncs the file it writes to and no other. What a killed process wrote
 // and had no time to sync would stay so while it counts as durable, so the file
-// is synced (by syncFile, but for tests) before another becomes the newest.
+// is synced (by syncFile, but for tests) before another becomes the newest. Then
+// it is also cut to what is in it.
 func shieldValueLog(dir string, sync func(path string) error) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -41,7 +42,11 @@ func shieldValueLog(dir string, sync func(path string) error) error {
 	if newest == 0 || size == int64(len(emptyValueLog)) {
 		return nil
 	}
-	if err := sync(filepath.Join(dir, fmt.Sprintf("%06d.vlog", newest))); err != nil {
+	behind := filepath.Join(dir, fmt.Sprintf("%06d.vlog", newest))
+	if err := sync(behind); err != nil {
+		return err
+	}
+	if err := trimZeros(behind, size); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, fmt.Sprintf("%06d.vlog", newest+1))
