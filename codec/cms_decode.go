@@ -251,7 +251,7 @@ func (d *EnvelopeDecoder) signerInfo(set *der.Cursor, e *Envelope) error {
 	if err = c.End(); err != nil {
 		return cmsFault("signerInfo", err)
 	}
-	return d.cmsSignature(signature.Body, findSigner(e, s), s)
+	return d.cmsSignature(signature.Body, d.findSigner(e, s), s)
 }
 
 func signerIdentifier(c *der.Cursor, s *EnvelopeSigner) error {

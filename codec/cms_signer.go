@@ -20,14 +20,14 @@ var (
 
 // findSigner sets CertIndex to the certificate that the signer identifier
 // names, and returns the key algorithm that certificate states.
-func findSigner(e *Envelope, s *EnvelopeSigner) (keyAlgorithm []byte) {
+func (d *EnvelopeDecoder) findSigner(e *Envelope, s *EnvelopeSigner) (keyAlgorithm []byte) {
 	for i, cert := range e.Certificates {
-		c, err := der.ParseCertificate(cert)
+		c, err := d.cert.parse(cert)
 		if err != nil {
 			e.odd(OddBadCertificate)
 			continue
 		}
-		named := s.SubjectKeyID != nil && hasKeyID(&c, s.SubjectKeyID) ||
+		named := s.SubjectKeyID != nil && hasKeyID(c, s.SubjectKeyID) ||
 			s.IssuerDER != nil && bytes.Equal(c.Issuer, s.IssuerDER) && bytes.Equal(c.Serial, s.SerialDER)
 		if named {
 			s.CertIndex = i
@@ -35,6 +35,25 @@ func findSigner(e *Envelope, s *EnvelopeSigner) (keyAlgorithm []byte) {
 		}
 	}
 	return nil
+}
+
+// certMemo remembers the certificate taken apart last, by a copy of its octets:
+// the vouchers of a run are all signed by the same.
+type certMemo struct {
+	octets []byte
+	parts  der.Certificate // views into octets
+}
+
+func (m *certMemo) parse(cert []byte) (*der.Certificate, error) {
+	if len(cert) > 0 && bytes.Equal(m.octets, cert) {
+		return &m.parts, nil
+	}
+	m.octets = append(m.octets[:0], cert...)
+	var err error
+	if m.parts, err = der.ParseCertificate(m.octets); err != nil {
+		m.octets = m.octets[:0]
+	}
+	return &m.parts, err
 }
 
 func hasKeyID(c *der.Certificate, id []byte) bool {

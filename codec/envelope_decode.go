@@ -106,6 +106,7 @@ type EnvelopeDecoder struct {
 	arena  []byte
 	bag    bagMemo
 	header headerMemo
+	cert   certMemo
 	// flaws collects, for Inspect, what would be refused but can be read past.
 	flaws      []error
 	inspecting bool

@@ -191,9 +191,13 @@ func (r *jsonReader) binary(leaf string) ([]byte, error) {
 		return nil, err
 	}
 	mark := len(r.d.arena)
-	out, ok := appendStrictBase64(r.d.arena, text)
-	if !ok {
-		return nil, r.fail(at, leaf, ErrValue, "padded standard base64 without line breaks expected")
+	out, known := r.d.long.appendTo(r.d.arena, text)
+	if !known {
+		var ok bool
+		if out, ok = appendStrictBase64(r.d.arena, text); !ok {
+			return nil, r.fail(at, leaf, ErrValue, "padded standard base64 without line breaks expected")
+		}
+		r.d.long.remember(text, out[mark:])
 	}
 	r.d.arena = out
 	return out[mark:len(out):len(out)], nil

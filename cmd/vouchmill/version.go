@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -30,11 +33,20 @@ func newVersion() *cobra.Command {
 				return err
 			}
 			defer sign.DestroyKey(key)
-			fmt.Fprintf(out, "ES256 is signed and verified by: %s\n", sign.Implementations(sign.ES256, key)[0])
+			fmt.Fprintf(out, "ES256 is signed by: %s\n", implementation(sign.Implementations(sign.ES256, key)))
+			fmt.Fprintf(out, "ES256 is verified by: %s\n", implementation(sign.VerifierImplementations()))
 			fmt.Fprintf(out, "wide ES256: %s\nwide SHA-256: %s\n", wide.Describe(), sha256x16.Describe())
 			return nil
 		},
 	}
+}
+
+// implementation says which of several is chosen, and why.
+func implementation(names []string) string {
+	if forced := os.Getenv(sign.ImplEnv); slices.Contains(names, forced) {
+		return forced + ", as " + sign.ImplEnv + " says"
+	}
+	return names[0] + ", the best here of " + strings.Join(names, ", ")
 }
 
 func newMan() *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,7 +95,7 @@ var keys = []key{
 	of("key-pass-file", "FILE", "VOUCHMILL_KEY_PASS, else a prompt", "file whose first line decrypts the key", func(s *Settings) *Setting[string] { return &s.KeyPassFile }, fileName),
 	of("cert", "FILE", "required", "certificate of the voucher signer, then its chain, PEM", func(s *Settings) *Setting[string] { return &s.Cert }, fileName),
 	of("hedged", "true or false", "false", "mix randomness into ECDSA signatures; the run is then not reproducible", func(s *Settings) *Setting[bool] { return &s.Hedged }, boolean),
-	of("check", "some or all", "some", "verify the first signature and at least one in 256 before their batch is kept, or every one", func(s *Settings) *Setting[string] { return &s.SelfCheck }, oneOf("some", "all")),
+	of("check", "some or all", "some", "verify the first signature and at least one in 256 before their batch is kept, or every one; the wide signer proves large batches besides", func(s *Settings) *Setting[string] { return &s.SelfCheck }, oneOf("some", "all")),
 	of("econtent", "anima or data", "anima", "content type of CMS: id-ct-animaJSONVoucher, or id-data for old pledges", func(s *Settings) *Setting[string] { return &s.EContent }, oneOf("anima", "data")),
 	of("signing-time", "none or created-on", "none", "signed attribute signing-time of CMS", func(s *Settings) *Setting[string] { return &s.SigningTime }, oneOf("none", "created-on")),
 
@@ -201,15 +202,19 @@ func fileName(text string) (string, error) {
 	return text, nil
 }
 
-// maxRunBytes keeps a run's name usable as part of a file name.
-const maxRunBytes = 128
+// runNames are the names engine/run and the store take.
+var runNames = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-func runName(text string) (string, error) {
-	if text == "" || len(text) > maxRunBytes || !utf8.ValidString(text) || strings.TrimSpace(text) != text || strings.ContainsFunc(text, control) {
-		return "", fmt.Errorf("%.40q is not a run's name: 1 to %d octets of UTF-8, no control characters, no blanks around it", text, maxRunBytes)
+// CheckRunName reports whether name may name a run: 1 to 64 characters of
+// A-Z a-z 0-9 . _ - that begin with a letter or digit.
+func CheckRunName(name string) error {
+	if !runNames.MatchString(name) {
+		return fmt.Errorf("%.80q is not a run's name: want 1 to 64 characters of A-Z a-z 0-9 . _ - that begin with a letter or digit", name)
 	}
-	return text, nil
+	return nil
 }
+
+func runName(text string) (string, error) { return text, CheckRunName(text) }
 
 func control(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 

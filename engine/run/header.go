@@ -8,9 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/vouchmill/vouchmill/engine/profile"
 )
 
 // HeaderVersion is the version of the header's JSON that this package writes.
@@ -111,17 +112,6 @@ func ParseHeader(b []byte) (*Header, error) {
 	return h, nil
 }
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
-// CheckName reports whether name may name a run: 1 to 64 characters of
-// A-Z a-z 0-9 . _ - and not starting with a punctuation mark.
-func CheckName(name string) error {
-	if !nameRE.MatchString(name) {
-		return fmt.Errorf("run name %.80q: want 1 to 64 characters of A-Z a-z 0-9 . _ - that begin with a letter or digit", name)
-	}
-	return nil
-}
-
 // NewName makes a run name from a time and four random octets' worth of caller
 // entropy: YYYYMMDDThhmmssZ-xxxx.
 func NewName(now time.Time, random [2]byte) string {
@@ -135,7 +125,7 @@ func (h *Header) check() error {
 	if h.Version != HeaderVersion {
 		return fail("version %d, want %d", h.Version, HeaderVersion)
 	}
-	if err := CheckName(h.Name); err != nil {
+	if err := profile.CheckRunName(h.Name); err != nil {
 		return fail("%v", err)
 	}
 	if len(h.Chain) == 0 {

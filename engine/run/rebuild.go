@@ -9,6 +9,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/merkle"
 	"github.com/vouchmill/vouchmill/engine/page"
 	"github.com/vouchmill/vouchmill/engine/store"
+	"github.com/vouchmill/vouchmill/sign"
 )
 
 // A Rebuilder makes the vouchers of a run's stored pages, one page at a time. It
@@ -24,6 +25,7 @@ type Rebuilder struct {
 	variants  []*StoredVariant
 	templates []*Template
 	leaves    []byte
+	tree      *merkle.Builder
 	stored    merkle.Range
 }
 
@@ -33,7 +35,11 @@ func (r *Reader) NewRebuilder() (*Rebuilder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Rebuilder{reader: r, maker: maker}, nil
+	hasher, err := sign.NewHasher(sign.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &Rebuilder{reader: r, maker: maker, tree: merkle.NewBuilder(hasher)}, nil
 }
 
 func (b *Rebuilder) damaged(err error) error {
@@ -99,9 +105,8 @@ func (b *Rebuilder) Range(r *merkle.Range) error {
 	if err := b.maker.Leaves(b.leaves, b.view.Signatures()); err != nil {
 		return b.damaged(err)
 	}
-	r.Reset(b.view.First())
-	for at := 0; at < n; at += sha256.Size {
-		r.Append(merkle.Hash(b.leaves[at:]))
+	if err := b.tree.Build(r, b.view.First(), b.leaves[:n]); err != nil {
+		return b.damaged(err)
 	}
 	b.view.Range(&b.stored)
 	if !slices.Equal(r.Nodes, b.stored.Nodes) {
