@@ -50,7 +50,7 @@ serial-bytes: 1024
 row-bytes: 4096
 max-expansion: 100
 store: ./store
-run: order 4711
+run: order-4711
 on-error: skip
 rejects: rejects.csv
 renew-before: 10d
