@@ -54,7 +54,7 @@ run: order-4711
 on-error: skip
 rejects: rejects.csv
 renew-before: 10d
-delta: order 4710
+delta: order-4710
 dry-run: true
 workers: 2
 progress: json
