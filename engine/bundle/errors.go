@@ -3,6 +3,8 @@ package bundle
 import (
 	"errors"
 	"fmt"
+
+	"github.com/vouchmill/vouchmill/engine/internal/inflate"
 )
 
 // Causes a caller may branch on with errors.Is.
@@ -22,7 +24,7 @@ var (
 	// ErrUnsafe is a name or type of member that could reach outside the bundle.
 	ErrUnsafe = errors.New("unsafe member")
 	// ErrExpansion is compressed data over ReadOptions.MaxExpansion.
-	ErrExpansion = errors.New("compressed data expands too far")
+	ErrExpansion = inflate.ErrExpansion
 )
 
 // Error is a bundle that cannot be written or read.

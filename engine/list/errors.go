@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/vouchmill/vouchmill/engine/internal/inflate"
 )
 
 // Causes a caller may branch on with errors.Is, found in RowError.Err and
@@ -26,7 +28,7 @@ var (
 	// ErrCertificate is a certificate that states no usable serial number.
 	ErrCertificate = errors.New("unusable certificate")
 	// ErrExpansion is a compressed list over Options.MaxExpansion.
-	ErrExpansion = errors.New("compressed data expands too far")
+	ErrExpansion = inflate.ErrExpansion
 )
 
 // RowError is one row that cannot be used. Reading goes on behind it.

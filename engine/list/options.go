@@ -50,11 +50,6 @@ const (
 	DefaultExpansion   = 250
 
 	windowBytes = 1 << 20
-	// A list may expand this far before its ratio counts: small files of
-	// repetitive rows compress better than any limit worth having.
-	expansionGrace = 4 << 20
-	// The most a zstd frame may ask to be remembered.
-	zstdWindowBytes = 32 << 20
 )
 
 // Options says how a list is read. The zero value reads any form with the
@@ -72,7 +67,8 @@ type Options struct {
 	// DefaultSerialBytes, the most is MaxSerialBytes.
 	MaxSerialBytes int
 	// MaxExpansion bounds how many octets one compressed octet may become,
-	// over the whole list read so far. Zero is DefaultExpansion.
+	// over the whole list read so far and after a grace of 4 MiB. Zero is
+	// DefaultExpansion.
 	MaxExpansion int
 	// SerialFrom is the fact of a certificate that is the serial number; zero is
 	// the one serialNumber of the subject.
