@@ -59,18 +59,12 @@ func (r *jsonReader) leaves(a artefact) error {
 	r.pos++
 	seen := uint32(0)
 	for first := true; ; first = false {
-		more, err := r.next(first, '}')
+		name, at, more, err := r.member(first)
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
-		}
-		r.space()
-		at := r.pos
-		name, err := r.name()
-		if err != nil {
-			return err
 		}
 		id := leafByName(name, a.kind())
 		if id == leafNone {

@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"crypto/rand"
 	"io"
-	"sync"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa44"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
@@ -15,13 +14,9 @@ import (
 // pqSigner signs by ML-DSA and SLH-DSA with keys of this process, one by one,
 // through circl.
 type pqSigner struct {
-	alg    *Algorithm
-	public crypto.PublicKey
+	heldKey
 	hedged bool
 	random io.Reader
-
-	mu  sync.RWMutex  // held for reading by batches, for writing by Close
-	key crypto.Signer // nil once closed
 }
 
 func newPQSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
@@ -32,43 +27,19 @@ func newPQSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error
 	if private := slhPrivateOf(key); private != nil {
 		key = private
 	}
-	s := &pqSigner{alg: alg, public: public, key: key, hedged: opts.Hedged, random: rand.Reader}
+	s := &pqSigner{heldKey: heldKey{alg: alg, public: public, key: key}, hedged: opts.Hedged, random: rand.Reader}
 	if opts.Rand != nil {
 		s.random = &lockedReader{r: opts.Rand}
 	}
 	return s, nil
 }
 
-func (s *pqSigner) Algorithm() *Algorithm    { return s.alg }
-func (s *pqSigner) Public() crypto.PublicKey { return s.public }
-func (s *pqSigner) Deterministic() bool      { return !s.hedged }
+func (s *pqSigner) Deterministic() bool { return !s.hedged }
 
 func (s *pqSigner) SignBatch(sigs []byte, inputs [][]byte) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.key == nil {
-		return ErrClosed
-	}
-	if err := checkBatch(s.alg, sigs, inputs); err != nil {
-		return err
-	}
-	var failed failures
-	size := s.alg.SignatureSize
-	for i, input := range inputs {
-		dst := sigs[i*size : (i+1)*size : (i+1)*size]
-		if err := signPQ(s.key, dst, input, s.hedged, s.random); err != nil {
-			clear(dst)
-			failed.add(i, err)
-		}
-	}
-	return failed.err()
-}
-
-func (s *pqSigner) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.key = nil
-	return nil
+	return s.each(sigs, inputs, func(dst, input []byte) error {
+		return signPQ(s.key, dst, input, s.hedged, s.random)
+	})
 }
 
 // signPQ makes one signature, in pure mode and with an empty context; dst has

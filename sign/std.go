@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
-	"sync"
 
 	"github.com/cloudflare/circl/sign/ed448"
 )
@@ -22,20 +21,16 @@ var stdImplementation = implementation{
 }
 
 type stdSigner struct {
-	alg      *Algorithm
-	public   crypto.PublicKey
+	heldKey
 	hedged   bool
 	software bool // the key is in this process and of a type we know
-
-	mu  sync.RWMutex  // held for reading by batches, for writing by Close
-	key crypto.Signer // nil once closed
 }
 
 func newStdSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
 	if isPostQuantum(key) {
 		return newPQSigner(alg, key, opts)
 	}
-	s := &stdSigner{alg: alg, public: key.Public(), key: key, hedged: opts.Hedged}
+	s := &stdSigner{heldKey: heldKey{alg: alg, public: key.Public(), key: key}, hedged: opts.Hedged}
 	switch key.(type) {
 	case *ecdsa.PrivateKey, ed25519.PrivateKey, ed448.PrivateKey:
 		s.software = true
@@ -43,33 +38,13 @@ func newStdSigner(alg *Algorithm, key crypto.Signer, opts Options) (Signer, erro
 	return s, nil
 }
 
-func (s *stdSigner) Algorithm() *Algorithm    { return s.alg }
-func (s *stdSigner) Public() crypto.PublicKey { return s.public }
-
 // Deterministic: EdDSA is so by definition, wherever the key lives (RFC 8032).
 func (s *stdSigner) Deterministic() bool {
 	return s.alg.key.eddsa() || s.software && !s.hedged
 }
 
 func (s *stdSigner) SignBatch(sigs []byte, inputs [][]byte) error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.key == nil {
-		return ErrClosed
-	}
-	if err := checkBatch(s.alg, sigs, inputs); err != nil {
-		return err
-	}
-	var failed failures
-	size := s.alg.SignatureSize
-	for i, input := range inputs {
-		dst := sigs[i*size : (i+1)*size]
-		if err := s.signOne(dst, input); err != nil {
-			clear(dst)
-			failed.add(i, err)
-		}
-	}
-	return failed.err()
+	return s.each(sigs, inputs, s.signOne)
 }
 
 func (s *stdSigner) signOne(dst, input []byte) error {
@@ -95,12 +70,5 @@ func (s *stdSigner) signOne(dst, input []byte) error {
 		return &KeyError{Reason: "the key gave a signature of a wrong length"}
 	}
 	copy(dst, sig)
-	return nil
-}
-
-func (s *stdSigner) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.key = nil
 	return nil
 }
