@@ -59,12 +59,18 @@ func (r *jsonReader) leaves(a artefact) error {
 	r.pos++
 	seen := uint32(0)
 	for first := true; ; first = false {
-		name, at, more, err := r.member(first)
+		more, err := r.next(first, '}')
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
+		}
+		r.space()
+		at := r.pos
+		name, err := r.name()
+		if err != nil {
+			return err
 		}
 		id := leafByName(name, a.kind())
 		if id == leafNone {

@@ -273,12 +273,17 @@ func (r *jsonReader) skipArray(depth int) error {
 func (r *jsonReader) skipObject(depth int) error {
 	mark, at := len(r.d.names), r.pos-1
 	for first := true; ; first = false {
-		name, _, more, err := r.member(first)
+		more, err := r.next(first, '}')
 		if err != nil {
 			return err
 		}
 		if !more {
 			break
+		}
+		r.space()
+		name, err := r.name()
+		if err != nil {
+			return err
 		}
 		r.d.names = append(r.d.names, memberName{text: name})
 		if err := r.skip(depth + 1); err != nil {
@@ -289,19 +294,6 @@ func (r *jsonReader) skipObject(depth int) error {
 		return r.fail(at, "", ErrDuplicate, "an object has the same member twice")
 	}
 	return nil
-}
-
-// member reads the name of an object's next member, which stands at at, up to its
-// value; more is false behind the last.
-func (r *jsonReader) member(first bool) (name []byte, at int, more bool, err error) {
-	more, err = r.next(first, '}')
-	if err != nil || !more {
-		return nil, 0, false, err
-	}
-	r.space()
-	at = r.pos
-	name, err = r.name()
-	return name, at, err == nil, err
 }
 
 func (r *jsonReader) literal(word string) error {
