@@ -71,6 +71,9 @@ func table() []row {
 		add(fmt.Sprintf("%s read, envelope and all leaves ÷ %s, envelope", peer.env, peer.name), "", of("Read", peer.name), of("Read", "vouchmill-whole"))
 	}
 
+	check := func(impl string) value { return value{"peers", "Check/impl=" + impl, "ns-cpu/voucher"} }
+	add("every check of a mixed pile under one signer ÷ smallstep-pkcs7, parse and signature", "≥ 12", check("smallstep-pkcs7"), check("vouchmill"))
+
 	for _, env := range []string{"cms", "jws", "cose"} {
 		for _, sink := range []string{"memory", "store"} {
 			name := fmt.Sprintf("Issue/env=%s/alg=es256/sink=%s", env, sink)
