@@ -164,20 +164,48 @@ func sum(total time.Duration, text string, units []unit) (time.Duration, error) 
 	return total, nil
 }
 
-// multiply is number times size, exact for whole numbers.
+// multiply is number times size: exact for the whole part, and for the fraction
+// what time.ParseDuration makes of it.
 func multiply(number string, size time.Duration) (time.Duration, error) {
-	if whole, err := strconv.ParseUint(number, 10, 63); err == nil {
-		if whole > uint64(math.MaxInt64/size) {
+	digits, fraction, _ := strings.Cut(number, ".")
+	var whole uint64
+	if digits != "" {
+		var err error
+		if whole, err = strconv.ParseUint(digits, 10, 63); errors.Is(err, strconv.ErrRange) {
 			return 0, errDurationRange
+		} else if err != nil {
+			return 0, errNotDuration
 		}
-		return time.Duration(whole) * size, nil
 	}
-	f, err := strconv.ParseFloat(number, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, errNotDuration
-	}
-	if f *= float64(size); !(f < math.MaxInt64) {
+	if whole > uint64(math.MaxInt64/size) {
 		return 0, errDurationRange
 	}
-	return time.Duration(f), nil
+	part, err := fractionOf(fraction, size)
+	total := time.Duration(whole) * size
+	switch {
+	case err != nil:
+		return 0, err
+	case part > math.MaxInt64-total:
+		return 0, errDurationRange
+	}
+	return total + part, nil
+}
+
+// fractionDigits is how many digits of a fraction count: more say less than a
+// nanosecond in any unit.
+const fractionDigits = 18
+
+// fractionOf is the part of size that the digits behind a point stand for.
+func fractionOf(digits string, size time.Duration) (time.Duration, error) {
+	value, scale := uint64(0), 1.0
+	for i := range len(digits) {
+		c := digits[i]
+		if c < '0' || c > '9' {
+			return 0, errNotDuration
+		}
+		if i < fractionDigits {
+			value, scale = 10*value+uint64(c-'0'), 10*scale
+		}
+	}
+	return time.Duration(float64(value) * (float64(size) / scale)), nil
 }
