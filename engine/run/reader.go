@@ -158,62 +158,22 @@ func (r *Reader) Voucher(f Found) ([]byte, error) {
 	return m.AppendEnvelope(nil, 0, f.Signature)
 }
 
-// Leaves returns a function that computes the Merkle leaf hashes of whole
-// pages, as store.Run.InclusionProof and verifying take it. The function is one
-// goroutine's.
-func (r *Reader) Leaves() (store.Leaves, error) {
-	m, err := NewMaker(r.Compiler.Algorithm())
-	if err != nil {
-		return nil, err
-	}
-	var serials [][]byte
-	var templates []*Template
-	return func(v *page.View, dst []merkle.Hash) ([]merkle.Hash, error) {
-		if serials, templates, err = r.rows(v, serials[:0], templates[:0]); err != nil {
-			return dst, err
-		}
-		if err := m.Prepare(serials, templates); err != nil {
-			return dst, err
-		}
-		flat := make([]byte, v.Count()*sha256.Size)
-		if err := m.Leaves(flat, v.Signatures()); err != nil {
-			return dst, err
-		}
-		for at := 0; at < len(flat); at += sha256.Size {
-			dst = append(dst, merkle.Hash(flat[at:]))
-		}
-		return dst, nil
-	}, nil
-}
-
-// rows appends the serial numbers and templates of a page's vouchers.
-func (r *Reader) rows(v *page.View, serials [][]byte, templates []*Template) ([][]byte, []*Template, error) {
-	var last *StoredVariant
-	for i := range v.Count() {
-		if last == nil || last.ID != v.Variant(i) {
-			var err error
-			if last, err = r.Variant(v.Variant(i)); err != nil {
-				return serials, templates, err
-			}
-		}
-		serials, templates = append(serials, v.Serial(i)), append(templates, last.Template)
-	}
-	return serials, templates, nil
-}
-
 // Proof returns the proof that a found voucher is in the run's manifest.
 func (r *Reader) Proof(f Found) (*manifest.Proof, error) {
 	signed, err := manifest.Parse(r.Run.Final())
 	if err != nil {
 		return nil, fmt.Errorf("run %s: %w", r.Run.Name(), err)
 	}
-	leaves, err := r.Leaves()
+	rebuilder, err := r.NewRebuilder()
 	if err != nil {
 		return nil, err
 	}
 	var own merkle.Hash
 	path, size, err := r.Run.InclusionProof(f.Position, func(v *page.View, dst []merkle.Hash) ([]merkle.Hash, error) {
-		dst, err := leaves(v, dst)
+		if err := rebuilder.Page(f.Page, v.Bytes()); err != nil {
+			return dst, err
+		}
+		dst, err := rebuilder.appendLeaves(dst)
 		if err == nil {
 			own = dst[f.Index]
 		}

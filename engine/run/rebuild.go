@@ -100,12 +100,10 @@ func (b *Rebuilder) AppendVoucher(dst []byte, i int) ([]byte, error) {
 // that is not the one stored with it, the error is a [*store.DamageError] and r
 // is what was computed all the same.
 func (b *Rebuilder) Range(r *merkle.Range) error {
-	n := b.view.Count() * sha256.Size
-	b.leaves = grow(b.leaves, n)
-	if err := b.maker.Leaves(b.leaves, b.view.Signatures()); err != nil {
-		return b.damaged(err)
+	if err := b.hashLeaves(); err != nil {
+		return err
 	}
-	if err := b.tree.Build(r, b.view.First(), b.leaves[:n]); err != nil {
+	if err := b.tree.Build(r, b.view.First(), b.leaves); err != nil {
 		return b.damaged(err)
 	}
 	b.view.Range(&b.stored)
@@ -113,4 +111,24 @@ func (b *Rebuilder) Range(r *merkle.Range) error {
 		return b.damaged(errors.New("its Merkle nodes are not those of its vouchers: a serial number, a signature, a variant or the run's header was altered"))
 	}
 	return nil
+}
+
+// hashLeaves computes the leaf hashes of the page, one after the other.
+func (b *Rebuilder) hashLeaves() error {
+	b.leaves = grow(b.leaves, b.view.Count()*sha256.Size)
+	if err := b.maker.Leaves(b.leaves, b.view.Signatures()); err != nil {
+		return b.damaged(err)
+	}
+	return nil
+}
+
+// appendLeaves appends the leaf hashes of the page to dst.
+func (b *Rebuilder) appendLeaves(dst []merkle.Hash) ([]merkle.Hash, error) {
+	if err := b.hashLeaves(); err != nil {
+		return dst, err
+	}
+	for at := 0; at < len(b.leaves); at += sha256.Size {
+		dst = append(dst, merkle.Hash(b.leaves[at:]))
+	}
+	return dst, nil
 }
