@@ -246,5 +246,5 @@ func (a *Appender) stop() {
 	close(a.seals)
 	close(a.quit)
 	a.ended.Wait()
-	a.s.holder.note("")
+	a.s.lock.Note("")
 }

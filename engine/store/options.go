@@ -5,6 +5,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/vouchmill/vouchmill/engine/internal/badgerdir"
 )
 
 // Options say how a store is opened. The zero value opens an existing store
@@ -53,7 +55,7 @@ func (o Options) withDefaults() Options {
 		o.Reserve = 256 << 20
 	}
 	if o.FreeSpace == nil {
-		o.FreeSpace = freeSpace
+		o.FreeSpace = badgerdir.FreeSpace
 	}
 	return o
 }

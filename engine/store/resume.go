@@ -45,7 +45,7 @@ func (r *Run) Appender() (*Appender, error) {
 		return nil, err
 	}
 	r.appender, r.tail = a, nil
-	r.s.holder.note(r.name)
+	r.s.lock.Note(r.name)
 	return a, nil
 }
 

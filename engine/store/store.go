@@ -1,40 +1,34 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/vouchmill/vouchmill/engine/internal/badgerdir"
 )
 
-// formatName is the file that tells the store's format. It is written first
-// and read before Badger touches anything.
-const (
-	formatName   = "FORMAT"
-	formatPrefix = "vouchmill store "
-)
+// formatKind is the word in the format file that tells a store.
+const formatKind = "vouchmill store"
 
 // A Store is an open store. It is safe for concurrent use.
 type Store struct {
 	dir       string
 	opt       Options
 	db        *badger.DB
-	holder    *holder
+	lock      *badgerdir.Lock
+	syncer    *badgerdir.Syncer
 	readOnly  bool // nothing is written through this Store
 	recovered bool
 
 	mu     sync.Mutex
 	runs   map[string]*Run // handles given out, one a run
 	closed bool
-
-	syncMu sync.Mutex // one fsync at a time; guards files
-	files  string     // the directory as of the last fsync of it
 }
 
 // Open opens the store in dir and takes its lock. Errors a caller may branch
@@ -46,15 +40,30 @@ func Open(dir string, opt Options) (*Store, error) {
 	if err := prepareDir(dir, opt); err != nil {
 		return nil, err
 	}
-	h, err := acquireHolder(dir, opt.ReadOnly)
+	lock, err := acquire(dir, opt.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, opt: opt, holder: h, readOnly: opt.ReadOnly, runs: map[string]*Run{}}
+	s := &Store{dir: dir, opt: opt, lock: lock, readOnly: opt.ReadOnly, runs: map[string]*Run{}}
 	if err := s.open(); err != nil {
-		return nil, errors.Join(err, h.release())
+		return nil, errors.Join(err, lock.Release())
 	}
 	return s, nil
+}
+
+// acquire locks dir or returns a *LockedError.
+func acquire(dir string, readOnly bool) (*badgerdir.Lock, error) {
+	lock, err := badgerdir.Acquire(dir, readOnly)
+	var held *badgerdir.HeldError
+	switch {
+	case errors.As(err, &held):
+		return nil, &LockedError{Dir: dir, PID: held.PID, Run: held.Note}
+	case err != nil && badgerdir.NotWritable(err):
+		return nil, &PermissionError{Dir: dir, Err: err}
+	case err != nil:
+		return nil, fmt.Errorf("store %s: %w", dir, err)
+	}
+	return lock, nil
 }
 
 // prepareDir makes the directory if asked to, and refuses a foreign one.
@@ -65,7 +74,7 @@ func prepareDir(dir string, opt Options) error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return &PermissionError{Dir: dir, Err: err}
 		}
-		return syncDir(filepath.Dir(dir))
+		return badgerdir.SyncDir(filepath.Dir(dir))
 	case errors.Is(err, fs.ErrNotExist):
 		return &NotStoreError{dir, "there is no such directory"}
 	case err != nil:
@@ -73,17 +82,15 @@ func prepareDir(dir string, opt Options) error {
 	case !info.IsDir():
 		return &NotStoreError{dir, "it is a file, a store is a directory"}
 	}
-	if _, err := os.Stat(filepath.Join(dir, formatName)); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := badgerdir.ReadFormat(dir, formatKind); !errors.Is(err, badgerdir.ErrNoFormat) {
 		return checkFormat(dir)
 	}
-	entries, err := os.ReadDir(dir)
+	stranger, err := badgerdir.Stranger(dir)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
-	for _, e := range entries {
-		if e.Name() != holderName && e.Name() != formatName+".tmp" && e.Name() != "lost+found" {
-			return &NotStoreError{dir, "the directory holds something else (" + e.Name() + ")"}
-		}
+	if stranger != "" {
+		return &NotStoreError{dir, "the directory holds something else (" + stranger + ")"}
 	}
 	if !opt.Create || opt.ReadOnly {
 		return &NotStoreError{dir, "the directory is empty"}
@@ -93,13 +100,12 @@ func prepareDir(dir string, opt Options) error {
 
 // checkFormat reads the format file.
 func checkFormat(dir string) error {
-	b, err := os.ReadFile(filepath.Join(dir, formatName))
+	found, ok, err := badgerdir.ReadFormat(dir, formatKind)
 	if err != nil {
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
-	found, ok := strings.CutPrefix(string(bytes.TrimSpace(b)), formatPrefix)
-	if !ok || len(found) > 20 {
-		return &NotStoreError{dir, "its " + formatName + " file is not a store's"}
+	if !ok {
+		return &NotStoreError{dir, "its " + badgerdir.FormatName + " file is not a store's"}
 	}
 	if found != fmt.Sprint(formatVersion) {
 		return &VersionError{Where: dir, Found: found}
@@ -109,22 +115,14 @@ func checkFormat(dir string) error {
 
 // writeFormat creates the format file unless it is there.
 func writeFormat(dir string) error {
-	path := filepath.Join(dir, formatName)
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	f, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	err := badgerdir.WriteFormat(dir, formatKind, formatVersion)
+	switch {
+	case err != nil && badgerdir.NotWritable(err):
 		return &PermissionError{Dir: dir, Err: err}
-	}
-	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatVersion)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	case err != nil:
 		return fmt.Errorf("store %s: %w", dir, err)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("store %s: %w", dir, err)
-	}
-	return syncDir(dir)
+	return nil
 }
 
 // open opens Badger under the lock that is already held.
@@ -140,7 +138,7 @@ func (s *Store) open() error {
 		if err := writeFormat(s.dir); err != nil {
 			return err
 		}
-		if err := shieldValueLog(s.dir, syncFile); err != nil {
+		if err := badgerdir.Shield(s.dir); err != nil {
 			return s.openError(err)
 		}
 	}
@@ -148,6 +146,7 @@ func (s *Store) open() error {
 	if err != nil {
 		return s.openError(err)
 	}
+	s.syncer = badgerdir.NewSyncer(s.dir, s.db)
 	if readOnly {
 		return nil
 	}
@@ -162,7 +161,7 @@ func (s *Store) open() error {
 }
 
 func (s *Store) openError(err error) error {
-	if notWritable(err) {
+	if badgerdir.NotWritable(err) {
 		return &PermissionError{Dir: s.dir, Err: err, Unclean: s.recovered && s.opt.ReadOnly}
 	}
 	return fmt.Errorf("store %s cannot be opened: %w", s.dir, err)
@@ -196,8 +195,11 @@ func (s *Store) Close() error {
 			err = errors.Join(err, a.Close())
 		}
 	}
-	return errors.Join(err, s.db.Close(), s.holder.release())
+	return errors.Join(err, s.db.Close(), s.lock.Release())
 }
+
+// sync makes everything committed so far durable.
+func (s *Store) sync() error { return s.syncer.Sync() }
 
 // room checks that size octets can be written with the reserve left over and
 // room for the memory tables that Badger may flush meanwhile.

@@ -1,4 +1,4 @@
-package store
+package badgerdir
 
 import (
 	"errors"
@@ -11,18 +11,22 @@ import (
 // number of the encryption key (none) and an unused initial vector.
 var emptyValueLog [20]byte
 
-// shieldValueLog keeps Badger from cutting the value log. When Badger opens a
-// store it reads the newest file of the value log and truncates it before the
-// first entry that fails its checksum. That entry may be a single flipped bit
-// in front of thousands of durable pages. So an empty file is made the newest;
-// the file before it stays as it is, each page in it is checked when it is read,
-// and a store opens without being read from end to end.
+// Shield keeps Badger from cutting the value log. It is called under the lock,
+// before Badger opens the directory. Badger then reads the newest file of the
+// value log and truncates it before the first entry that fails its checksum.
+// That entry may be a single flipped bit in front of thousands of durable
+// records. So an empty file is made the newest; the file before it stays as it
+// is, each record in it is checked when it is read, and the directory opens
+// without being read from end to end.
 //
 // Badger syncs the file it writes to and no other. What a killed process wrote
 // and had no time to sync would stay so while it counts as durable, so the file
-// is synced (by syncFile, but for tests) before another becomes the newest. Then
-// it is also cut to what is in it.
-func shieldValueLog(dir string, sync func(path string) error) error {
+// is synced before another becomes the newest. Then it is also cut to what is in
+// it.
+func Shield(dir string) error { return shield(dir, SyncFile) }
+
+// shield is Shield with the call that syncs the file named.
+func shield(dir string, sync func(path string) error) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err

@@ -1,9 +1,9 @@
 //go:build !unix
 
-package store
+package badgerdir
 
-// syncDir has nothing to do where directories cannot be synced.
-func syncDir(string) error { return nil }
+// SyncDir has nothing to do where directories cannot be synced.
+func SyncDir(string) error { return nil }
 
 // isReadOnlyFS: elsewhere this shows as a missing permission.
 func isReadOnlyFS(error) bool { return false }

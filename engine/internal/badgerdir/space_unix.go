@@ -1,11 +1,11 @@
 //go:build unix
 
-package store
+package badgerdir
 
 import "golang.org/x/sys/unix"
 
-// freeSpace returns the octets an unprivileged process may still allocate.
-func freeSpace(dir string) (uint64, error) {
+// FreeSpace returns the octets an unprivileged process may still allocate.
+func FreeSpace(dir string) (uint64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil {
 		return 0, err

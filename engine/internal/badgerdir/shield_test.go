@@ -1,4 +1,4 @@
-package store
+package badgerdir
 
 import (
 	"errors"
@@ -15,25 +15,25 @@ func TestWhatAKilledProcessWroteIsSyncedBeforeTheNextOneCountsOnIt(t *testing.T)
 			t.Fatal(err)
 		}
 	}
-	shield := filepath.Join(dir, "000003.vlog")
+	newest := filepath.Join(dir, "000003.vlog")
 	failed := errors.New("the disk is gone")
-	if err := shieldValueLog(dir, func(string) error { return failed }); !errors.Is(err, failed) {
+	if err := shield(dir, func(string) error { return failed }); !errors.Is(err, failed) {
 		t.Fatalf("error %v, want that of the sync", err)
 	}
-	if _, err := os.Stat(shield); err == nil {
+	if _, err := os.Stat(newest); err == nil {
 		t.Fatal("another file is the newest although the one before it is not synced")
 	}
 	var synced []string
 	note := func(path string) error {
 		synced = append(synced, filepath.Base(path))
-		return syncFile(path)
+		return SyncFile(path)
 	}
 	for range 2 { // the second time there is nothing to shield
-		if err := shieldValueLog(dir, note); err != nil {
+		if err := shield(dir, note); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := os.Stat(shield); err != nil || !slices.Equal(synced, []string{"000002.vlog"}) {
+	if _, err := os.Stat(newest); err != nil || !slices.Equal(synced, []string{"000002.vlog"}) {
 		t.Fatalf("%v, synced %v, want the newest file and a shield", err, synced)
 	}
 }
