@@ -130,7 +130,7 @@ func (o *DemoOptions) issue(template, issuer *x509.Certificate, pub crypto.Publi
 	template.SerialNumber = new(big.Int).SetBytes(serial)
 	template.NotBefore, template.NotAfter = o.NotBefore.UTC().Truncate(time.Second), o.NotAfter.UTC().Truncate(time.Second)
 	var err error
-	if template.SubjectKeyId, err = keyIdentifier(pub); err != nil {
+	if template.SubjectKeyId, err = KeyIdentifier(pub); err != nil {
 		return nil, err
 	}
 	if issuer == nil {
@@ -153,9 +153,10 @@ func (o *DemoOptions) issue(template, issuer *x509.Certificate, pub crypto.Publi
 	return cert, nil
 }
 
-// keyIdentifier is the leftmost 160 bits of the SHA-256 of the key's BIT
-// STRING (RFC 7093 §2, method 1).
-func keyIdentifier(pub crypto.PublicKey) ([]byte, error) {
+// KeyIdentifier is the subject key identifier that our certificates give a
+// public key: the leftmost 160 bits of the SHA-256 of its BIT STRING (RFC 7093
+// §2, method 1). The error is a [*KeyError].
+func KeyIdentifier(pub crypto.PublicKey) ([]byte, error) {
 	spki, err := MarshalPublicKey(pub)
 	if err != nil {
 		return nil, err
