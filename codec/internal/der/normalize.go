@@ -99,7 +99,7 @@ func normalize(dst, ber []byte, depth int) (out, rest []byte, err error) {
 	case constructedBits:
 		return dst, ber, ErrValue
 	}
-	return insertHeader(dst, start, tag), rest, nil
+	return Wrap(dst, start, tag), rest, nil
 }
 
 // appendPiece appends the octets of one piece of a constructed OCTET STRING;
@@ -124,15 +124,4 @@ func appendPiece(dst, ber []byte, depth int) (out, rest []byte, err error) {
 		return dst, ber, err
 	}
 	return append(dst[:start], whole.Body...), rest, nil
-}
-
-// insertHeader puts tag and length in front of dst[start:].
-func insertHeader(dst []byte, start int, tag byte) []byte {
-	n := len(dst) - start
-	var head [5]byte
-	h := AppendHeader(head[:0], tag, n)
-	dst = append(dst, h...)
-	copy(dst[start+len(h):], dst[start:start+n])
-	copy(dst[start:], h)
-	return dst
 }

@@ -35,3 +35,15 @@ func AppendHeader(dst []byte, tag byte, n int) []byte {
 func Append(dst []byte, tag byte, body []byte) []byte {
 	return append(AppendHeader(dst, tag, len(body)), body...)
 }
+
+// Wrap puts tag and length in front of dst[start:], which becomes the value of
+// one element. It allocates nothing when dst has room.
+func Wrap(dst []byte, start int, tag byte) []byte {
+	n := len(dst) - start
+	var head [5]byte
+	h := AppendHeader(head[:0], tag, n)
+	dst = append(dst, h...)
+	copy(dst[start+len(h):], dst[start:start+n])
+	copy(dst[start:], h)
+	return dst
+}
