@@ -133,7 +133,7 @@ func (a *Authority) issue(subject string, template *x509.Certificate, pub crypto
 		return nil, &Error{Subject: subject, Kind: ErrKey, Detail: "it is the authority's own", Remedy: "a certificate needs a key of its own"}
 	}
 	if bytes.Equal(template.RawSubject, a.cert.RawSubject) {
-		return nil, &Error{Subject: subject, Kind: ErrSubject, Detail: "it is the authority's own", Remedy: "such a certificate would look self-issued (RFC 5280 section 3.2); take another name"}
+		return nil, &Error{Subject: subject, Kind: ErrName, Detail: "the subject is the authority's own", Remedy: "such a certificate would look self-issued (RFC 5280 section 3.2); take another name"}
 	}
 	var err error
 	if template.NotBefore, template.NotAfter, err = a.within(subject, template.NotBefore, template.NotAfter, outlive); err != nil {
@@ -158,7 +158,7 @@ func (a *Authority) create(subject string, template, issuer *x509.Certificate, p
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, &Error{Subject: subject, Kind: ErrName, Detail: "the certificate made of subject and names as given is not readable", Err: err}
+		return nil, &Error{Subject: subject, Kind: ErrName, Detail: "crypto/x509 does not read a certificate with the subject and names as given", Err: err}
 	}
 	return cert, nil
 }

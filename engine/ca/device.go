@@ -51,7 +51,7 @@ type IDevIDParams struct {
 func (a *Authority) IDevID(p IDevIDParams) (*x509.Certificate, error) {
 	const subject = "IDevID certificate"
 	if err := codec.CheckSerial([]byte(p.SerialNumber), maxAttribute); err != nil {
-		return nil, &Error{Subject: subject, Kind: ErrSubject, Err: err}
+		return nil, &Error{Subject: subject, Kind: ErrName, Err: err}
 	}
 	name, err := subjectName(subject, p.CommonName, p.Organization, p.SerialNumber)
 	if err != nil {

@@ -12,10 +12,8 @@ var (
 	ErrAuthority = errors.New("not usable as an authority")
 	// ErrKey is a public key that is not certified.
 	ErrKey = errors.New("the public key is refused")
-	// ErrSubject is a subject that is empty, malformed, too long or the
-	// authority's own.
-	ErrSubject = errors.New("the subject is refused")
-	// ErrName is a host name, address, URL or other name that is not one.
+	// ErrName is a subject, host name, address or URL that is empty, malformed or
+	// too long, or a subject that is the authority's own.
 	ErrName = errors.New("a name is refused")
 	// ErrValidity is a period in which a certificate or list would never be valid.
 	ErrValidity = errors.New("the validity period is not usable")

@@ -28,7 +28,7 @@ const (
 // else UTF8String (RFC 5280 §4.1.2.4).
 func subjectName(subject, commonName, organization, serial string) ([]byte, error) {
 	if commonName == "" && serial == "" {
-		return nil, fail(subject, ErrSubject, "it has no common name")
+		return nil, fail(subject, ErrName, "the subject has no common name")
 	}
 	name := pkix.Name{CommonName: commonName, SerialNumber: serial}
 	if organization != "" {
@@ -36,12 +36,12 @@ func subjectName(subject, commonName, organization, serial string) ([]byte, erro
 	}
 	for _, value := range []string{commonName, organization} {
 		if n := utf8.RuneCountInString(value); n > maxAttribute || !utf8.ValidString(value) || strings.ContainsFunc(value, isControl) {
-			return nil, fail(subject, ErrSubject, "common name and organisation are UTF-8 of at most %d characters without control characters, not %.100q", maxAttribute, value)
+			return nil, fail(subject, ErrName, "common name and organisation are UTF-8 of at most %d characters without control characters, not %.100q", maxAttribute, value)
 		}
 	}
 	der, err := asn1.Marshal(name.ToRDNSequence())
 	if err != nil {
-		return nil, &Error{Subject: subject, Kind: ErrSubject, Err: err}
+		return nil, &Error{Subject: subject, Kind: ErrName, Err: err}
 	}
 	return der, nil
 }
@@ -52,20 +52,20 @@ func isControl(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 }
 // (RFC 5280 §4.1.2.4), and nothing after it. Values are not looked at.
 func checkName(subject string, der []byte) error {
 	if len(der) > maxName {
-		return fail(subject, ErrSubject, "it has %d octets, the limit is %d", len(der), maxName)
+		return fail(subject, ErrName, "a subject of %d octets, the limit is %d", len(der), maxName)
 	}
 	in := cryptobyte.String(der)
 	var rdns cryptobyte.String
 	if !in.ReadASN1(&rdns, cryptoasn1.SEQUENCE) || !in.Empty() {
-		return fail(subject, ErrSubject, "it is not a DER Name")
+		return fail(subject, ErrName, "the subject is not a DER Name")
 	}
 	if rdns.Empty() {
-		return fail(subject, ErrSubject, "it is empty")
+		return fail(subject, ErrName, "the subject is empty")
 	}
 	for !rdns.Empty() {
 		var rdn cryptobyte.String
 		if !rdns.ReadASN1(&rdn, cryptoasn1.SET) || rdn.Empty() {
-			return fail(subject, ErrSubject, "it holds a malformed RelativeDistinguishedName")
+			return fail(subject, ErrName, "it holds a malformed RelativeDistinguishedName")
 		}
 		for !rdn.Empty() {
 			var attribute, value cryptobyte.String
@@ -73,7 +73,7 @@ func checkName(subject string, der []byte) error {
 			var tag cryptoasn1.Tag
 			if !rdn.ReadASN1(&attribute, cryptoasn1.SEQUENCE) || !attribute.ReadASN1ObjectIdentifier(&oid) ||
 				!attribute.ReadAnyASN1(&value, &tag) || !attribute.Empty() {
-				return fail(subject, ErrSubject, "it holds a malformed AttributeTypeAndValue")
+				return fail(subject, ErrName, "it holds a malformed AttributeTypeAndValue")
 			}
 		}
 	}
