@@ -202,7 +202,7 @@ func (o *Opener) decode(format codec.Format, body []byte, request bool) (*codec.
 		return nil, decision.Refuse(decision.ContentType, "no envelope format is stated")
 	}
 	if err != nil {
-		return nil, refuseEnvelope(err)
+		return nil, refuseEnvelope(body, err)
 	}
 	return envelope, nil
 }
@@ -261,21 +261,18 @@ func (o *Opener) verify(ctx context.Context, e *codec.Envelope, s *codec.Envelop
 	return err
 }
 
-// refuseEnvelope says of what kind a decoder's error is.
-func refuseEnvelope(err error) error {
+// refuseEnvelope says of what kind a decoder's error about body is.
+func refuseEnvelope(body []byte, err error) error {
 	var limit *codec.LimitError
 	var envelope *codec.EnvelopeError
-	switch {
-	case errors.As(err, &limit):
+	if errors.As(err, &limit) {
 		return decision.Refuse(decision.TooLarge, "%w", err)
-	case !errors.As(err, &envelope):
-		return decision.Refuse(decision.Malformed, "%w", err)
 	}
-	switch envelope.Flaw {
-	case codec.FlawWrapped:
-		return decision.Refuse(decision.Wrapped, "%w", err)
-	case codec.FlawAlgorithm:
+	if errors.As(err, &envelope) && envelope.Flaw == codec.FlawAlgorithm {
 		return decision.Refuse(decision.BadSignature, "%w", err)
+	}
+	if found, none := codec.Detect(body); none == nil && found.Wrapping != codec.WrapNone {
+		return decision.Refuse(decision.Wrapped, "the body is an artefact in %v, want its raw octets (RFC 8995 §5.2): %w", found.Wrapping, err)
 	}
 	return decision.Refuse(decision.Malformed, "%w", err)
 }

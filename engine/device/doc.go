@@ -1,0 +1,13 @@
+// Package device says which device is meant: its identity across roles, and how
+// it follows from an IDevID certificate (IEEE 802.1AR, RFC 8995 §2.3.1).
+//
+// An [ID] is the pair of an issuer's key identifier and a serial number, since
+// serial numbers are unique within their issuer alone. [Identify] judges the
+// certificates a TLS client presented, or a request was signed with, against
+// the manufacturers known here and returns the device's [Identity]. [Find]
+// turns what a person types into an ID, and refuses to guess where a serial
+// number fits several devices.
+//
+// Trust: a manufacturer's anchors are believed for the names of its devices and
+// for nothing else. The operating system's anchors are never used.
+package device
