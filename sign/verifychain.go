@@ -18,6 +18,9 @@ type ChainOptions struct {
 	Intermediates []*x509.Certificate
 	// At is the time all certificates must be valid at; zero is now.
 	At time.Time
+	// AnyTime leaves validity periods out, for a device that does not know what
+	// time it is (RFC 8995 §2.6.1). At then means nothing.
+	AnyTime bool
 }
 
 // VerifyChain finds a chain from a certificate to one of the roots, the
@@ -32,6 +35,9 @@ type ChainOptions struct {
 func VerifyChain(cert *x509.Certificate, opts ChainOptions) ([]*x509.Certificate, error) {
 	if cert == nil || len(cert.Raw) == 0 {
 		return nil, &ChainError{Index: -1, Reason: "there is no parsed certificate to verify"}
+	}
+	if opts.AnyTime {
+		return verifyUndated(cert, opts)
 	}
 	if opts.At.IsZero() {
 		opts.At = time.Now()
@@ -65,6 +71,27 @@ func VerifyChain(cert *x509.Certificate, opts ChainOptions) ([]*x509.Certificate
 		return nil, w.why
 	}
 	return nil, x509.UnknownAuthorityError{Cert: cert}
+}
+
+// verifyUndated is VerifyChain over copies of the certificates whose validity
+// periods hold the one time that is looked at. Signatures are over what was
+// parsed, which stays as it is.
+func verifyUndated(cert *x509.Certificate, opts ChainOptions) ([]*x509.Certificate, error) {
+	originals := map[*x509.Certificate]*x509.Certificate{}
+	undated := func(list ...*x509.Certificate) []*x509.Certificate {
+		copies := make([]*x509.Certificate, len(list))
+		for i, c := range list {
+			u := *c
+			u.NotBefore, u.NotAfter = time.Unix(0, 0), time.Unix(2, 0)
+			copies[i], originals[&u] = &u, c
+		}
+		return copies
+	}
+	chain, err := VerifyChain(undated(cert)[0], ChainOptions{Roots: undated(opts.Roots...), Intermediates: undated(opts.Intermediates...), At: time.Unix(1, 0)})
+	for i, c := range chain {
+		chain[i] = originals[c]
+	}
+	return chain, err
 }
 
 // maxChainChecks is how many signatures one walk may check: certificates of the

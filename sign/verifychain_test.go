@@ -254,3 +254,28 @@ func TestSignatureAlgorithmsMustBeTheIssuersOwn(t *testing.T) {
 		t.Errorf("another algorithm's name: %v", err)
 	}
 }
+
+func TestChainsWithoutAClock(t *testing.T) {
+	for name, alg := range map[string]*Algorithm{"crypto/x509": ES256, "own walk": MLDSA44} {
+		past := func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+		}
+		root := issueTest(t, "root", alg, nil, past)
+		middle := issueTest(t, "middle", alg, root, nil)
+		leaf := issueTest(t, "leaf", alg, middle, func(c *x509.Certificate) { past(c); c.IsCA = false }).cert
+		plain := issueTest(t, "plain", alg, root, func(c *x509.Certificate) { c.IsCA = false })
+		under := issueTest(t, "under plain", alg, plain, func(c *x509.Certificate) { c.IsCA = false }).cert
+		opts := ChainOptions{Roots: []*x509.Certificate{root.cert}, Intermediates: []*x509.Certificate{middle.cert, plain.cert}}
+		if _, err := VerifyChain(leaf, opts); err == nil {
+			t.Errorf("%s: a chain that expired holds", name)
+		}
+		opts.AnyTime = true
+		chain, err := VerifyChain(leaf, opts)
+		if err != nil || !slices.Equal(chain, []*x509.Certificate{leaf, middle.cert, root.cert}) {
+			t.Errorf("%s, any time: %d certificates, %v", name, len(chain), err)
+		}
+		if _, err := VerifyChain(under, opts); err == nil {
+			t.Errorf("%s, any time: a certificate issued by no CA has a chain", name)
+		}
+	}
+}
