@@ -60,8 +60,10 @@ type Trust struct {
 	// Anchors are believed: certificate authorities of voucher signers, or such
 	// signers themselves. Helpers complete chains.
 	Anchors, Helpers []*x509.Certificate
-	// At is the time of validation.
-	At time.Time
+	// At is the time of validation. AnyTime leaves validity periods out, for a
+	// device that does not know what time it is.
+	At      time.Time
+	AnyTime bool
 	// Enclosed takes any signer whose certificate is in the envelope, when
 	// there are no anchors: the signature then shows that the voucher is whole,
 	// and nothing about its maker.
@@ -151,7 +153,7 @@ func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelo
 	for _, c := range candidates {
 		var path []*x509.Certificate
 		if !trust.Enclosed || len(trust.Anchors) > 0 {
-			chain, untrusted := sign.VerifyChain(c, sign.ChainOptions{Roots: trust.Anchors, Intermediates: slices.Concat(v.Certificates, trust.Helpers), At: trust.At})
+			chain, untrusted := sign.VerifyChain(c, sign.ChainOptions{Roots: trust.Anchors, Intermediates: slices.Concat(v.Certificates, trust.Helpers), At: trust.At, AnyTime: trust.AnyTime})
 			if untrusted != nil {
 				err = decision.Refuse(decision.BadSignature, "the voucher's signer %q leads to none of the %d trust anchors: %w", c.Subject, len(trust.Anchors), untrusted)
 				continue
