@@ -20,6 +20,11 @@ type Opener struct {
 	Verifier Verifier
 	// Limits bounds what is read; see codec.Limits.
 	Limits codec.Limits
+	// Signed, when not nil, is called when the signature of a request verified
+	// and before its content is looked at. Its error ends the opening and is
+	// what Request returns: so a role judges the signer first. An Opener is a
+	// small value; copy it to set Signed for one request.
+	Signed func(*Envelope) error
 }
 
 // An Envelope is what is known of an artefact once a signature of it verified.
@@ -91,6 +96,11 @@ func (o *Opener) Request(ctx context.Context, format codec.Format, body []byte) 
 		return nil, err
 	}
 	r.SigningTime = envelope.Signers[0].SigningTime
+	if o.Signed != nil {
+		if err := o.Signed(&r.Envelope); err != nil {
+			return nil, err
+		}
+	}
 	payloads := codec.PayloadDecoder{Limits: o.Limits, Unknown: codec.KeepUnknown}
 	read := payloads.RequestJSON
 	if format == codec.FormatCOSE {
