@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/bundle"
 	"github.com/vouchmill/vouchmill/engine/list"
 	"github.com/vouchmill/vouchmill/engine/manifest"
@@ -475,7 +476,7 @@ func encodedAgain(t *testing.T, b []byte) []byte {
 	key, err := algorithmOf(&e, s, chain[0])
 	must(t, err)
 	alg := key.Algorithm()
-	id := run.AlgorithmID(alg)
+	id := artefact.AlgorithmID(alg)
 	id.SignatureSize = len(s.Signature) // RSA's is that of its key
 	encoder, err := codec.NewEnvelopeEncoder(codec.EnvelopeParams{Format: e.Format, Algorithm: id, Chain: e.Certificates,
 		DataContentType: e.ContentType == codec.ContentData, SigningTime: s.SigningTime})

@@ -10,7 +10,7 @@ import (
 	cose "github.com/veraison/go-cose"
 
 	"github.com/vouchmill/vouchmill/codec"
-	"github.com/vouchmill/vouchmill/engine/run"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -57,7 +57,7 @@ func FuzzTemplate(f *testing.F) {
 			v.Nonce, v.ExpiresOn = nil, v.CreatedOn.AddDate(1, 0, 0)
 		}
 		p := codec.TemplateParams{Voucher: v, Envelope: codec.EnvelopeParams{
-			Format: codec.FormatCMS + codec.Format(format%3), Algorithm: run.AlgorithmID(by.signer.Algorithm()), Chain: by.chain, DataContentType: format%3 == 0 && format&8 != 0}}
+			Format: codec.FormatCMS + codec.Format(format%3), Algorithm: artefact.AlgorithmID(by.signer.Algorithm()), Chain: by.chain, DataContentType: format%3 == 0 && format&8 != 0}}
 		template, err := codec.CompileTemplate(p)
 		if err != nil {
 			return // no voucher that may be signed

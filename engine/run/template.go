@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/profile"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -67,7 +68,7 @@ func NewCompiler(h *Header) (*Compiler, error) {
 			return fail(fmt.Sprintf("pin %q", p.Name), err)
 		}
 	}
-	c.envelope = codec.EnvelopeParams{Format: format, Algorithm: AlgorithmID(alg), Chain: h.Chain, DataContentType: h.DataContentType}
+	c.envelope = codec.EnvelopeParams{Format: format, Algorithm: artefact.AlgorithmID(alg), Chain: h.Chain, DataContentType: h.DataContentType}
 	if h.SigningTime {
 		c.envelope.SigningTime = created
 	}
@@ -75,12 +76,6 @@ func NewCompiler(h *Header) (*Compiler, error) {
 		return fail("leaves", err)
 	}
 	return c, nil
-}
-
-// AlgorithmID gives the codec the identifiers of a registry entry.
-func AlgorithmID(a *sign.Algorithm) codec.AlgorithmID {
-	return codec.AlgorithmID{JOSE: a.JOSE, COSE: a.COSE, SignatureOID: a.SignatureOID, DigestOID: a.DigestOID,
-		DigestSize: a.Hash.Size(), SignatureSize: a.SignatureSize, ECDSA: a.ECDSA}
 }
 
 func sharedLeaves(h *Header, created time.Time) (codec.Voucher, error) {

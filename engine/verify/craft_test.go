@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/bundle"
 	"github.com/vouchmill/vouchmill/engine/internal/fixture"
-	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/verify"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -98,7 +98,7 @@ func (m *maker) sealVoucher(t testing.TB, format codec.Format, v codec.Voucher) 
 // seal signs any payload; change, when not nil, sees the parameters first.
 func (m *maker) seal(t testing.TB, format codec.Format, payload []byte, change func(*codec.EnvelopeParams)) []byte {
 	t.Helper()
-	params := codec.EnvelopeParams{Format: format, Algorithm: run.AlgorithmID(m.alg)}
+	params := codec.EnvelopeParams{Format: format, Algorithm: artefact.AlgorithmID(m.alg)}
 	for _, c := range m.chain {
 		params.Chain = append(params.Chain, c.Raw)
 	}

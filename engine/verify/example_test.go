@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/bundle"
-	"github.com/vouchmill/vouchmill/engine/run"
 	"github.com/vouchmill/vouchmill/engine/verify"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -61,7 +61,7 @@ func received() (anchor *x509.Certificate, entries []bundle.Entry) {
 	must(err)
 	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
 	must(err)
-	encoder, err := codec.NewEnvelopeEncoder(codec.EnvelopeParams{Format: codec.FormatCOSE, Algorithm: run.AlgorithmID(sign.ES256),
+	encoder, err := codec.NewEnvelopeEncoder(codec.EnvelopeParams{Format: codec.FormatCOSE, Algorithm: artefact.AlgorithmID(sign.ES256),
 		Chain: [][]byte{chain[0].Raw, chain[1].Raw}})
 	must(err)
 	for i, serial := range []string{"JADA123456789", "JADA123456790"} {
