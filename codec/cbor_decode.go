@@ -11,7 +11,7 @@ import (
 // or longer than needed. Refused: keys that name one leaf twice, however each
 // is written; an assertion as text; a date under a tag.
 func (d *PayloadDecoder) VoucherCBOR(b []byte, v *Voucher) error {
-	return d.decodeCBOR(b, artefact{v: v})
+	return d.voucher(EncodingCBOR, b, v)
 }
 
 // RequestCBOR reads the CBOR payload of a voucher-request into r, in the manner
@@ -253,6 +253,9 @@ func (r *cborReader) leaf(a artefact, id leafID) error {
 		*a.date(id) = t
 	case kindText:
 		*a.octets(id), err = r.typed(it, cborText, name)
+		if id == leafSerialNumber {
+			r.d.memo.begin, r.d.memo.end = it.offset, r.pos
+		}
 		return err
 	default:
 		*a.octets(id), err = r.typed(it, cborBytes, name)

@@ -20,13 +20,18 @@ const (
 // concurrent use; the zero value refuses unknown leaves and has the default
 // limits. Once its arena has grown to the sizes met it does not allocate.
 //
-// What it fills in are views into the input or into its arena: they hold until
-// its next call. It checks form and types; Validate checks the rules. On error
+// What it fills in are views into the input or into its own memory: they hold
+// until its next call, and must not be written to. It checks form and types; Validate checks the rules. On error
 // the voucher is left partly filled. Errors are *DecodeError, *LimitError,
 // *UnknownLeafError, *TopLevelError and *LegacySIDError.
 type PayloadDecoder struct {
 	Limits  Limits
 	Unknown UnknownPolicy
+	// Remember keeps a copy of the voucher payload read last, of up to 16 KiB. A
+	// payload that differs from it in nothing but the value of the serial number,
+	// as those of a run do, is then recognised instead of read, with the same
+	// result; see Repeated. Others take a copy longer.
+	Remember bool
 
 	limits     Limits // in force, defaults filled in
 	arena      []byte // unescaped, decoded and joined strings; never grows during a call
@@ -35,6 +40,7 @@ type PayloadDecoder struct {
 	extensions []Extension
 	certs      [][]byte
 	long       longBinary
+	memo       payloadMemo
 }
 
 // longBinary is the long binary leaf decoded last. Vouchers of a run pin the
@@ -83,6 +89,7 @@ func compareNames(a, b memberName) int {
 
 // begin readies the decoder for input of n octets and empties the artefact.
 func (d *PayloadDecoder) begin(n int, a artefact) error {
+	d.memo.forget()
 	d.limits = d.Limits.withDefaults()
 	limit, most := "VoucherBytes", d.limits.VoucherBytes
 	if a.r != nil {

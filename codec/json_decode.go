@@ -8,7 +8,7 @@ import "strconv"
 // either base64 alphabet with or without padding, manufacturer-private for
 // manufacturer-proprietary.
 func (d *PayloadDecoder) VoucherJSON(b []byte, v *Voucher) error {
-	return d.decodeJSON(b, artefact{v: v})
+	return d.voucher(EncodingJSON, b, v)
 }
 
 // RequestJSON reads the JSON payload of a voucher-request into r, in the manner
@@ -138,6 +138,9 @@ func (r *jsonReader) leaf(a artefact, id leafID) (err error) {
 	switch leaves[id].kind {
 	case kindText:
 		*a.octets(id) = text
+		if id == leafSerialNumber {
+			r.d.memo.begin, r.d.memo.end = at, r.pos
+		}
 	case kindAssertion:
 		if a.v.Assertion = assertionByName(text); a.v.Assertion == AssertionUnset {
 			return r.fail(at, name, ErrValue, "unknown value "+strconv.Quote(string(text)))

@@ -30,22 +30,22 @@ func DefaultLimits() Limits {
 // withDefaults returns l with every unset (zero or negative) field defaulted.
 func (l Limits) withDefaults() Limits {
 	def := DefaultLimits()
-	for _, f := range [...]struct {
-		field *int
-		def   int
-	}{
-		{&l.VoucherBytes, def.VoucherBytes},
-		{&l.RequestBytes, def.RequestBytes},
-		{&l.Depth, def.Depth},
-		{&l.Leaves, def.Leaves},
-		{&l.Extensions, def.Extensions},
-		{&l.Certificates, def.Certificates},
-		{&l.Signatures, def.Signatures},
-		{&l.SerialBytes, def.SerialBytes},
-	} {
-		if *f.field <= 0 {
-			*f.field = f.def
-		}
+	return Limits{
+		VoucherBytes: positive(l.VoucherBytes, def.VoucherBytes),
+		RequestBytes: positive(l.RequestBytes, def.RequestBytes),
+		Depth:        positive(l.Depth, def.Depth),
+		Leaves:       positive(l.Leaves, def.Leaves),
+		Extensions:   positive(l.Extensions, def.Extensions),
+		Certificates: positive(l.Certificates, def.Certificates),
+		Signatures:   positive(l.Signatures, def.Signatures),
+		SerialBytes:  positive(l.SerialBytes, def.SerialBytes),
 	}
-	return l
+}
+
+// positive returns n, or def where n is not positive.
+func positive(n, def int) int {
+	if n > 0 {
+		return n
+	}
+	return def
 }
