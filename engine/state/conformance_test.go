@@ -22,7 +22,7 @@ var background = context.Background()
 var kinds = map[string]func(t *testing.T) (db state.DB, reopen func() state.DB){
 	"memory": func(t *testing.T) (state.DB, func() state.DB) {
 		m := state.NewMemory()
-		return m, func() state.DB { return m.Reopen() }
+		return m, func() state.DB { m = m.Reopen(); return m }
 	},
 	"badger": func(t *testing.T) (state.DB, func() state.DB) {
 		dir := filepath.Join(t.TempDir(), "db")
@@ -83,7 +83,7 @@ func requireListing(t testing.TB, db state.DB, prefix string, after []byte, want
 	if err := db.View(background, func(r state.Reader) error {
 		got, err := listing(r, prefix, after)
 		if got != want {
-			t.Errorf("scan of %q after %q shows %q, want %q", prefix, after, got, want)
+			t.Errorf("scan of %q after %q shows %.200q, want %.200q", prefix, after, got, want)
 		}
 		return err
 	}); err != nil {
