@@ -2,8 +2,10 @@ package state
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -203,7 +205,10 @@ func badgerOptions(dir string, readOnly bool) badger.Options {
 		WithNumCompactors(2).
 		WithValueThreshold(MaxInline).
 		WithValueLogFileSize(valueLogSize).
-		WithChecksumVerificationMode(options.OnBlockRead).
+		// Every table is read and checked when it is opened. Not when a block is
+		// read: Badger takes a block that fails for one without the key, and a device
+		// without a record is one that nobody owns. Values have a checksum of ours.
+		WithChecksumVerificationMode(options.OnTableRead).
 		WithVerifyValueChecksum(true)
 }
 
@@ -229,14 +234,37 @@ func (d *disk) need(octets uint64) error {
 }
 
 const (
-	// A stored value begins with an octet that tells its form, so that none is
-	// empty: Badger says with an empty value that it could not read one.
-	plainValue = 1
+	// A stored value is an octet that tells its form, the CRC-32C of key and value,
+	// and the value.
+	plainValue  = 1
+	valueHeader = 5
 	// A stored key begins with an octet too: some keys are Badger's own.
 	plainKey = 1
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 func storedKey(key []byte) []byte { return append([]byte{plainKey}, key...) }
+
+func storedValue(key, value []byte) []byte {
+	b := make([]byte, 0, valueHeader+len(value))
+	b = binary.LittleEndian.AppendUint32(append(b, plainValue), checksum(key, value))
+	return append(b, value...)
+}
+
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// plain is the inverse of storedValue. ok is false for what it did not make,
+// such as the empty value with which Badger says that it could not read one.
+func plain(key, stored []byte) (value []byte, ok bool) {
+	if len(stored) < valueHeader || stored[0] != plainValue {
+		return nil, false
+	}
+	value = stored[valueHeader:]
+	return value, binary.LittleEndian.Uint32(stored[1:]) == checksum(key, value)
+}
 
 func (d *disk) commit(w *overlay) error {
 	txn := d.db.NewTransaction(true)
@@ -245,7 +273,7 @@ func (d *disk) commit(w *overlay) error {
 		if n.deleted {
 			return txn.Delete(storedKey(n.key))
 		}
-		return txn.Set(storedKey(n.key), append([]byte{plainValue}, n.value...))
+		return txn.Set(storedKey(n.key), storedValue(n.key, n.value))
 	})
 	if err == nil {
 		err = txn.Commit()
@@ -279,8 +307,12 @@ func (d *disk) reclaim() error {
 		if it.Item().ValueSize() < MaxInline {
 			continue
 		}
-		empty := true
-		if err := it.Item().Value(func(v []byte) error { empty = len(v) == 0; return nil }); err != nil || empty {
+		sound := false
+		err := it.Item().Value(func(stored []byte) error {
+			_, sound = plain(it.Item().Key()[1:], stored)
+			return nil
+		})
+		if err != nil || !sound {
 			return nil // whoever reads it is told
 		}
 	}
@@ -334,19 +366,19 @@ func (s *badgerSnapshot) get(key []byte) ([]byte, error) {
 
 // value calls f with the value of an item.
 func (s *badgerSnapshot) value(item *badger.Item, key []byte, f func(v []byte) error) error {
-	called := false
+	sound := false
 	var ferr error
-	err := item.Value(func(v []byte) error {
-		if len(v) > 0 && v[0] == plainValue {
-			called = true
-			ferr = f(v[1:])
+	err := item.Value(func(stored []byte) error {
+		var v []byte
+		if v, sound = plain(key, stored); sound {
+			ferr = f(v)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
 		return &DamageError{s.dir, bytes.Clone(key), err}
-	case !called:
+	case !sound:
 		return &DamageError{s.dir, bytes.Clone(key), errUnreadable}
 	}
 	return ferr

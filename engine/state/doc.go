@@ -44,8 +44,10 @@
 //
 // # Trust
 //
-// Checksums over every block and record detect damage. They do not resist an
-// attacker who can write to the directory: whoever can do that owns the role.
+// Checksums detect damage: of every table, which is read from end to end when the
+// DB is opened, and of every value with its key when it is read. They do not
+// resist an attacker who can write to the directory: whoever can do that owns the
+// role.
 // Readable by the owner of the process alone (0700); nothing in it is encrypted,
 // so no private key belongs there.
 //
