@@ -29,7 +29,8 @@ type IDevIDParams struct {
 	CommonName, Organization string
 	// PublicKey is the device's.
 	PublicKey crypto.PublicKey
-	// NotBefore is the time of manufacture.
+	// NotBefore is the time of manufacture, cut to whole seconds. The
+	// certificate begins no earlier than its authority's.
 	NotBefore time.Time
 	// NotAfter zero means [NoExpiry], which IEEE 802.1AR recommends.
 	NotAfter time.Time

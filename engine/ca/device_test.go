@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/ca"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -308,11 +309,11 @@ func TestGreedyRequestGetsAPlainLDevID(t *testing.T) {
 	o.run("req", "-new", "-key", "key.pem", "-subj", "/O=Example/serialNumber=A-1", "-outform", "DER", "-out", "csr.der",
 		"-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
 		"-addext", "extendedKeyUsage=serverAuth,"+oidCMCRA, "-addext", "subjectAltName=DNS:registrar.example.com", "-addext", oidMASAURL+"=ASN1:IA5:masa.example.com")
-	csr := must[*x509.CertificateRequest](t)(x509.ParseCertificateRequest(o.read("csr.der")))
+	csr := must[*est.CSR](t)(est.ParseCSR(o.read("csr.der"), est.Limits{}))
 	if len(csr.Extensions) != 5 {
 		t.Fatalf("the request asks for %d extensions", len(csr.Extensions))
 	}
-	cert := must[*x509.Certificate](t)(root.LDevID(ca.LDevIDParams{RawSubject: csr.RawSubject, PublicKey: csr.PublicKey, NotBefore: noon, NotAfter: end}))
+	cert := must[*x509.Certificate](t)(root.LDevID(ca.LDevIDParams{RawSubject: csr.Subject, PublicKey: must[crypto.PublicKey](t)(ca.CheckPossession(csr)), NotBefore: noon, NotAfter: end}))
 	isLDevID(t, root, cert)
 	if _, _, found := extension(cert, oidSAN); found || len(cert.Extensions) != 4 {
 		t.Errorf("%d extensions, subjectAltName %v", len(cert.Extensions), found)

@@ -7,13 +7,13 @@
 // that is wanted; there is one function for each kind of certificate, and a
 // caller cannot widen what it grants:
 //
-//	            for                        extKeyUsage                    keyUsage          SKI
-//	Registrar   a registrar (RFC 8995)     serverAuth clientAuth cmcRA    digitalSignature  yes
-//	TLSServer   a MASA's listener          serverAuth                     digitalSignature  yes
-//	TLSClient   a MASA's customer          clientAuth                     digitalSignature  yes
-//	VoucherSigner  a MASA's vouchers       -                              digitalSignature  yes
-//	IDevID      a device (IEEE 802.1AR)    -                              -                 no
-//	LDevID      a device in its domain     clientAuth                     digitalSignature  no
+//	profile        for                     extKeyUsage                  keyUsage          SKI
+//	Registrar      a registrar (RFC 8995)  serverAuth clientAuth cmcRA  digitalSignature  yes
+//	TLSServer      a MASA's listener       serverAuth                   digitalSignature  yes
+//	TLSClient      a MASA's customer       clientAuth                   digitalSignature  yes
+//	VoucherSigner  a MASA's vouchers       none                         digitalSignature  yes
+//	IDevID         a device (IEEE 802.1AR) none                         none              no
+//	LDevID         a device in its domain  clientAuth                   digitalSignature  no
 //
 // All carry the authority key identifier, critical basic constraints that say
 // "no CA", and a random serial number of 158 bits. keyUsage is critical. Key

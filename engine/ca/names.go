@@ -11,8 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/cryptobyte"
-	cryptoasn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"github.com/vouchmill/vouchmill/codec/est"
 )
 
 const (
@@ -54,28 +53,12 @@ func checkName(subject string, der []byte) error {
 	if len(der) > maxName {
 		return fail(subject, ErrName, "a subject of %d octets, the limit is %d", len(der), maxName)
 	}
-	in := cryptobyte.String(der)
-	var rdns cryptobyte.String
-	if !in.ReadASN1(&rdns, cryptoasn1.SEQUENCE) || !in.Empty() {
-		return fail(subject, ErrName, "the subject is not a DER Name")
+	attributes, err := est.ParseName(der, est.Limits{})
+	if err != nil {
+		return &Error{Subject: subject, Kind: ErrName, Detail: "the subject", Err: err}
 	}
-	if rdns.Empty() {
+	if len(attributes) == 0 {
 		return fail(subject, ErrName, "the subject is empty")
-	}
-	for !rdns.Empty() {
-		var rdn cryptobyte.String
-		if !rdns.ReadASN1(&rdn, cryptoasn1.SET) || rdn.Empty() {
-			return fail(subject, ErrName, "it holds a malformed RelativeDistinguishedName")
-		}
-		for !rdn.Empty() {
-			var attribute, value cryptobyte.String
-			var oid asn1.ObjectIdentifier
-			var tag cryptoasn1.Tag
-			if !rdn.ReadASN1(&attribute, cryptoasn1.SEQUENCE) || !attribute.ReadASN1ObjectIdentifier(&oid) ||
-				!attribute.ReadAnyASN1(&value, &tag) || !attribute.Empty() {
-				return fail(subject, ErrName, "it holds a malformed AttributeTypeAndValue")
-			}
-		}
 	}
 	return nil
 }
