@@ -164,11 +164,11 @@ func AppendCertsOnly(dst []byte, certs [][]byte) ([]byte, error) {
 		return dst, &EncodeError{objCerts, "certificates", "there is none"}
 	}
 	start := len(dst)
-	dst, _ = appendOID(dst, nil, oidSignedData)
+	dst, _ = appendOID(dst, oidSignedData)
 	explicit := len(dst)
 	dst = append(dst, der.TagInteger, 1, 1, der.TagSet, 0)
 	encap := len(dst)
-	dst, _ = appendOID(dst, nil, oidData)
+	dst, _ = appendOID(dst, oidData)
 	dst = der.Wrap(dst, encap, der.TagSequence)
 	bag := len(dst)
 	for i, cert := range certs {

@@ -1,8 +1,6 @@
 package est
 
-import (
-	"github.com/vouchmill/vouchmill/codec/internal/der"
-)
+import "github.com/vouchmill/vouchmill/codec/internal/der"
 
 // A CSR is a PKCS#10 certification request taken apart (RFC 2986 §4). Its byte
 // slices are views into what was parsed. Nothing is verified: the caller checks
@@ -28,7 +26,7 @@ type CSR struct {
 // An Attribute is one of a request (RFC 2986 §4.1) or one of CSR attributes.
 type Attribute struct {
 	ID     string // type, dotted
-	OID    []byte // type, value octets; when writing, ID alone is enough
+	OID    []byte // type, value octets; not used when writing
 	Values []byte // the elements of the SET OF, one after the other; nil for a bare OID of CSR attributes
 }
 

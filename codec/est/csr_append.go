@@ -35,7 +35,7 @@ func AppendCSRInfo(dst []byte, p CSRParams) ([]byte, error) {
 		if n := len(p.ChallengePassword); n == 0 || n > 255 || !utf8.Valid(p.ChallengePassword) {
 			return dst[:start], &EncodeError{objCSR, "challengePassword", "is not UTF-8 of 1 to 255 octets (RFC 2985 §5.4.1)"}
 		}
-		dst, _ = appendOID(dst, nil, OIDChallengePassword)
+		dst, _ = appendOID(dst, OIDChallengePassword)
 		value := len(dst)
 		dst = der.Append(dst, challengeTag(p.ChallengePassword), p.ChallengePassword)
 		dst = der.Wrap(dst, value, der.TagSet)
@@ -55,7 +55,7 @@ func AppendCSRInfo(dst []byte, p CSRParams) ([]byte, error) {
 // challengeTag is PrintableString where that fits, as RFC 2985 §5.4.1 prefers,
 // else UTF8String.
 func challengeTag(text []byte) byte {
-	if isPrintable(string(text)) {
+	if isPrintable(text) {
 		return TagPrintableString
 	}
 	return TagUTF8String
@@ -63,7 +63,7 @@ func challengeTag(text []byte) byte {
 
 func appendExtensionRequest(dst []byte, object string, list []Extension) ([]byte, error) {
 	start := len(dst)
-	dst, _ = appendOID(dst, nil, OIDExtensionRequest)
+	dst, _ = appendOID(dst, OIDExtensionRequest)
 	value := len(dst)
 	dst, err := appendExtensions(dst, object, list, false)
 	if err != nil {

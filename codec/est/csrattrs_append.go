@@ -1,8 +1,6 @@
 package est
 
-import (
-	"github.com/vouchmill/vouchmill/codec/internal/der"
-)
+import "github.com/vouchmill/vouchmill/codec/internal/der"
 
 // Append appends the DER of the attributes: the template first, then the list in
 // the order of the fields. Extensions always go into one id-ExtensionReq, and
@@ -13,7 +11,7 @@ func (a *CSRAttrs) Append(dst []byte) ([]byte, error) {
 	start := len(dst)
 	var err error
 	if a.Template != nil {
-		dst, _ = appendOID(dst, nil, OIDRequestInfoTemplate)
+		dst, _ = appendOID(dst, OIDRequestInfoTemplate)
 		value := len(dst)
 		if dst, err = a.Template.append(dst); err != nil {
 			return dst[:start], err
@@ -22,7 +20,7 @@ func (a *CSRAttrs) Append(dst []byte) ([]byte, error) {
 		dst = der.Wrap(dst, start, der.TagSequence)
 	}
 	if a.ChallengePassword {
-		dst, _ = appendOID(dst, nil, OIDChallengePassword)
+		dst, _ = appendOID(dst, OIDChallengePassword)
 	}
 	if dst, err = appendKeys(dst, a.Keys); err != nil {
 		return dst[:start], err
@@ -39,7 +37,7 @@ func (a *CSRAttrs) Append(dst []byte) ([]byte, error) {
 	}
 	for _, id := range a.Signatures {
 		var ok bool
-		if dst, ok = appendOID(dst, nil, id); !ok {
+		if dst, ok = appendOID(dst, id); !ok {
 			return dst[:start], &EncodeError{objCSRAttrs, "signature algorithm " + id, "is no object identifier in dotted decimals"}
 		}
 	}
@@ -57,7 +55,7 @@ func appendKeys(dst []byte, keys []Key) ([]byte, error) {
 		default:
 			return dst, &EncodeError{objCSRAttrs, k.String(), "has no place in a list: use a template"}
 		}
-		dst, _ = appendOID(dst, nil, k.Algorithm)
+		dst, _ = appendOID(dst, k.Algorithm)
 		if k == (Key{Algorithm: k.Algorithm}) {
 			i++
 			continue
@@ -79,7 +77,7 @@ func appendKeys(dst []byte, keys []Key) ([]byte, error) {
 func (k Key) appendValue(dst []byte) ([]byte, bool) {
 	switch {
 	case k.Algorithm == OIDECPublicKey && k.Curve != "" && k.Bits == 0 && k.Params == "":
-		return appendOID(dst, nil, k.Curve)
+		return appendOID(dst, k.Curve)
 	case k.Algorithm == OIDRSAPublicKey && k.Bits > 0 && k.Bits < 1<<23 && k.Curve == "" && k.Params == "":
 		start := len(dst)
 		for shift := 16; shift >= 0; shift -= 8 {
@@ -96,7 +94,7 @@ func (k Key) appendValue(dst []byte) ([]byte, bool) {
 // appendItem appends a bare OID, or an attribute with its values in the order of DER.
 func appendItem(dst []byte, a *Attribute) ([]byte, error) {
 	start, ok := len(dst), false
-	if dst, ok = appendOID(dst, a.OID, a.ID); !ok {
+	if dst, ok = appendOID(dst, a.ID); !ok {
 		return dst, &EncodeError{objCSRAttrs, "attribute " + a.ID, "is no object identifier in dotted decimals"}
 	}
 	if a.Values == nil {

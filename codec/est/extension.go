@@ -1,14 +1,12 @@
 package est
 
-import (
-	"github.com/vouchmill/vouchmill/codec/internal/der"
-)
+import "github.com/vouchmill/vouchmill/codec/internal/der"
 
 // An Extension is an X.509 extension that a request asks for (RFC 5280 §4.1),
 // or that CSR attributes want asked for.
 type Extension struct {
 	ID       string // extnID, dotted
-	OID      []byte // extnID, value octets; when writing, ID alone is enough
+	OID      []byte // extnID, value octets; not used when writing
 	Critical bool
 	Value    []byte // what the extnValue OCTET STRING holds; nil: a template leaves it to the client
 }
@@ -85,11 +83,11 @@ func appendExtensions(dst []byte, object string, list []Extension, template bool
 	start := len(dst)
 	for i := range list {
 		ext, at, ok := &list[i], len(dst), false
-		if dst, ok = appendOID(dst, ext.OID, ext.ID); !ok {
+		if dst, ok = appendOID(dst, ext.ID); !ok {
 			return dst[:start], &EncodeError{object, "extension " + ext.ID, "is no object identifier in dotted decimals"}
 		}
 		for j := range i {
-			if sameExtensionID(&list[j], ext) {
+			if list[j].ID == ext.ID {
 				return dst[:start], &EncodeError{object, "extension " + ext.ID, "is there twice"}
 			}
 		}
@@ -105,11 +103,4 @@ func appendExtensions(dst []byte, object string, list []Extension, template bool
 		dst = der.Wrap(dst, at, der.TagSequence)
 	}
 	return der.Wrap(dst, start, der.TagSequence), nil
-}
-
-func sameExtensionID(a, b *Extension) bool {
-	if len(a.OID) > 0 && len(b.OID) > 0 {
-		return string(a.OID) == string(b.OID)
-	}
-	return a.ID == b.ID
 }

@@ -57,8 +57,10 @@ func (a *CSRAttrs) Fill(p *FillParams) (*Demand, error) {
 			return nil, lacking("subject attribute " + id)
 		}
 	}
-	d.Subject, err = AppendName(nil, name)
-	return d, err
+	if d.Subject, err = AppendName(nil, name); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 func (p *FillParams) value(id string) string {
@@ -162,7 +164,7 @@ func (p *FillParams) openExtension(id string) ([]byte, error) {
 	case OIDKeyUsage:
 		return []byte{der.TagBitString, 2, 7, 0x80}, nil // digitalSignature
 	case OIDExtendedKeyUsage:
-		usage, _ := appendOID(nil, nil, oidClientAuth)
+		usage, _ := appendOID(nil, oidClientAuth)
 		return der.Wrap(usage, 0, der.TagSequence), nil
 	case OIDBasicConstraints:
 		return []byte{der.TagSequence, 0}, nil

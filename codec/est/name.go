@@ -26,7 +26,7 @@ const (
 type NameAttribute struct {
 	RDN   int    // which relative distinguished name it is part of, from 0, never descending
 	ID    string // attribute type, dotted
-	OID   []byte // attribute type, value octets; when writing, ID alone is enough
+	OID   []byte // attribute type, value octets; not used when writing
 	Tag   byte   // tag of the value, such as TagUTF8String; 0: a template leaves the value to the client
 	Value []byte // octets of the value, without tag and length
 }
@@ -160,7 +160,7 @@ func appendName(dst []byte, object string, name []NameAttribute, template bool) 
 		rdn, set := name[i].RDN, len(dst)
 		for ; i < len(name) && name[i].RDN == rdn; i++ {
 			a, at, ok := &name[i], len(dst), false
-			if dst, ok = appendOID(dst, a.OID, a.ID); !ok {
+			if dst, ok = appendOID(dst, a.ID); !ok {
 				return dst[:start], &EncodeError{object, "attribute type " + a.ID, "is no object identifier in dotted decimals"}
 			}
 			switch {
@@ -270,9 +270,9 @@ func textTag(id, text string) byte {
 }
 
 // isPrintable reports whether text fits a PrintableString (X.680 §41.4).
-func isPrintable(text string) bool {
-	for _, c := range []byte(text) {
-		switch {
+func isPrintable[T string | []byte](text T) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		case c == ' ', c == '\'', c == '(', c == ')', c == '+', c == ',', c == '-', c == '.', c == '/', c == ':', c == '=', c == '?':
 		default:

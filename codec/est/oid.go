@@ -96,12 +96,9 @@ func dottedOID(octets []byte) (string, error) {
 	return string(text), nil
 }
 
-// appendOID appends a whole OBJECT IDENTIFIER: octets where there are any, else
-// the dotted text. It reports whether that is one.
-func appendOID(dst, octets []byte, dotted string) ([]byte, bool) {
-	if len(octets) > 0 {
-		return der.Append(dst, der.TagOID, octets), true
-	}
+// appendOID appends the OBJECT IDENTIFIER that a text names, and reports whether
+// it names one.
+func appendOID(dst []byte, dotted string) ([]byte, bool) {
 	start := len(dst)
 	arcs, first := 0, uint64(0)
 	for rest, more := dotted, true; more; arcs++ {

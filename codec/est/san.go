@@ -29,7 +29,7 @@ func AppendSubjectAltName(dst []byte, dnsNames []string, addresses []netip.Addr)
 }
 
 func appendAddress(dst []byte, addr netip.Addr) []byte {
-	switch {
+	switch addr = addr.Unmap(); {
 	case !addr.IsValid():
 		return append(dst, tagIPAddress, 0)
 	case addr.Is4():

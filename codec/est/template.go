@@ -1,8 +1,6 @@
 package est
 
-import (
-	"github.com/vouchmill/vouchmill/codec/internal/der"
-)
+import "github.com/vouchmill/vouchmill/codec/internal/der"
 
 // readTemplate reads a CertificationRequestInfoTemplate (RFC 9908 §3.4 and its
 // module, whose tags are implicit).
@@ -143,7 +141,7 @@ func appendExtensionTemplate(dst []byte, list []Extension) ([]byte, error) {
 		return appendExtensionRequest(dst, objCSRAttrs, list)
 	}
 	start := len(dst)
-	dst, _ = appendOID(dst, nil, OIDExtensionReqTemplate)
+	dst, _ = appendOID(dst, OIDExtensionReqTemplate)
 	value := len(dst)
 	dst, err := appendExtensions(dst, objCSRAttrs, list, true)
 	if err != nil {
@@ -159,14 +157,14 @@ func (k Key) appendTemplate(dst []byte) ([]byte, error) {
 		return dst, nil
 	}
 	start, ok := len(dst), false
-	if dst, ok = appendOID(dst, nil, k.Algorithm); !ok {
+	if dst, ok = appendOID(dst, k.Algorithm); !ok {
 		return dst, &EncodeError{objCSRAttrs, "key", "its algorithm is no object identifier in dotted decimals"}
 	}
 	switch {
 	case k.Params != "":
 		dst = append(dst, k.Params...)
 	case k.Curve != "":
-		if dst, ok = appendOID(dst, nil, k.Curve); !ok {
+		if dst, ok = appendOID(dst, k.Curve); !ok {
 			return dst[:start], &EncodeError{objCSRAttrs, "key", "its curve is no object identifier in dotted decimals"}
 		}
 	case k.Algorithm == OIDRSAPublicKey:
