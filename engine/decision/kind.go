@@ -25,6 +25,7 @@ const (
 	Overloaded      Kind = "overloaded"             // too many requests in all, or the role is shutting down
 	StorageFull     Kind = "storage-full"           // no room to record what would be decided
 	Internal        Kind = "internal"               // a fault of this side
+	Incomplete      Kind = "incomplete"             // a body that does not arrive whole, or not in time
 	ChannelBinding  Kind = "channel-binding"        // a challengePassword that does not name this connection
 	UnsupportedForm Kind = "unsupported-form"       // a well-formed message in a form this role does not serve
 )
@@ -101,7 +102,8 @@ var public = map[Kind]string{
 	Malformed: "the request cannot be read", SeveralSigners: "the request has more than one signature",
 	BadSignature: "the signature does not verify", BadPayload: "the request's content is not valid", BadNonce: "the nonce is missing or not valid",
 	Pending: "not decided yet; ask again", RateLimited: "too many requests", Overloaded: "busy; try again later",
-	StorageFull: "temporarily out of service", Internal: "internal error", ChannelBinding: "the channel binding does not match",
+	StorageFull: "temporarily out of service", Internal: "internal error",
+	Incomplete: "the request did not arrive in time", ChannelBinding: "the channel binding does not match",
 	UnsupportedForm: "this form of request is not supported",
 
 	UnknownManufacturer: "the manufacturer is not known here", NoSerialNumber: "the device certificate has no usable serial number",
