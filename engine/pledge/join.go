@@ -1,0 +1,379 @@
+package pledge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vouchmill/vouchmill/engine/decision"
+)
+
+// Limits of a Joining.
+const (
+	maxCandidates = 64 // registrars known at a time: discovery is not authenticated
+	maxWaiting    = 8  // connections held open for registrars that have not decided
+)
+
+// A Joining is a device on its way into a domain: it goes from registrar to
+// registrar until one has a voucher for it and a certificate. It is not for
+// concurrent use. [Pledge.Join] runs one; Step runs it by hand, as a simulation
+// or an event loop does.
+type Joining struct {
+	p          *Pledge
+	candidates []*candidate
+	imprinted  *candidate // the one whose voucher was good; no other is tried meanwhile
+	spaced     time.Time  // no attempt at another registrar before
+	discovery  struct {
+		due      time.Time
+		failures int
+	}
+	joined *Joined
+}
+
+// A candidate is one registrar, or a join proxy in front of one.
+type candidate struct {
+	url      string
+	attempt  *attempt // that waits for a decision, nil for none
+	due      time.Time
+	failures int
+	used     time.Time // when the last attempt began
+	last     *Attempt
+}
+
+// Start begins to join through the given registrars, URLs as Origin takes them.
+// A device that has joined stays as it is: the first Step returns what it has.
+// Only a reset makes it start again (RFC 8995 §2.1). What a power cut left
+// behind is finished or cleared away first. Errors are a *StorageError, a
+// *decision.Refusal about the storage, or about the URLs.
+func (p *Pledge) Start(registrars ...string) (*Joining, error) {
+	had, err := Load(p.cfg.Storage)
+	if err != nil {
+		return nil, err
+	}
+	j := &Joining{p: p}
+	if had != nil {
+		if had.SerialNumber != p.own.serial {
+			return nil, decision.Refuse(ForeignState, "the storage is that of device %q, this is %q", had.SerialNumber, p.own.serial)
+		}
+		had.Already = true
+		j.joined = had
+		return j, nil
+	}
+	j.spaced, j.discovery.due = p.cfg.Clock.Now(), p.cfg.Clock.Now()
+	for _, url := range registrars {
+		if err := j.Add(url); err != nil {
+			return nil, err
+		}
+	}
+	return j, nil
+}
+
+// Add makes another registrar known; one that is known already is not changed,
+// and beyond 64 they are left out.
+func (j *Joining) Add(registrar string) error {
+	origin, err := Origin(registrar)
+	if err != nil {
+		return fmt.Errorf("pledge: registrar: %w", err)
+	}
+	known := slices.ContainsFunc(j.candidates, func(c *candidate) bool { return c.url == origin })
+	if !known && len(j.candidates) < maxCandidates {
+		j.candidates = append(j.candidates, &candidate{url: origin, due: j.p.cfg.Clock.Now()})
+	}
+	return nil
+}
+
+// LinkChanged forgets all back-off: what did not answer before may do so on
+// another link (RFC 8995 §4.1).
+func (j *Joining) LinkChanged() {
+	now := j.p.cfg.Clock.Now()
+	j.discovery.due, j.discovery.failures = now, 0
+	for _, c := range j.candidates {
+		c.failures = 0
+		if c.attempt == nil {
+			c.due = now
+		}
+	}
+}
+
+// Attempts returns the last attempt at each registrar.
+func (j *Joining) Attempts() []*Attempt {
+	var all []*Attempt
+	for _, c := range j.candidates {
+		if c.attempt != nil {
+			all = append(all, &Attempt{Registrar: c.url, Checks: c.attempt.trail.Checks(), Pending: true})
+		} else if c.last != nil {
+			all = append(all, c.last)
+		}
+	}
+	return all
+}
+
+// Join runs a Joining until the device has joined, and returns what it has: at
+// once, without a word to the network, if it has joined before. With Config.Once
+// it ends with a *JoinError when every registrar was tried, else only when ctx
+// ends. Other errors are those of Start, and a *StorageError.
+func (p *Pledge) Join(ctx context.Context, registrars ...string) (*Joined, error) {
+	j, err := p.Start(registrars...)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		wait, joined, err := j.Step(ctx)
+		if joined != nil || err != nil {
+			return joined, err
+		}
+		if p.cfg.Clock.Sleep(ctx, wait) != nil {
+			return nil, j.end(context.Cause(ctx))
+		}
+	}
+}
+
+// Step does what is due, and returns how long there is nothing to do
+// afterwards. It returns the device once it has joined, and errors as Join does;
+// after either it has nothing more to do.
+func (j *Joining) Step(ctx context.Context) (wait time.Duration, joined *Joined, err error) {
+	if j.joined != nil {
+		return 0, j.joined, nil
+	}
+	if contextError(ctx) != nil {
+		return 0, nil, j.end(context.Cause(ctx))
+	}
+	if err := j.discover(ctx); err != nil {
+		return 0, nil, err
+	}
+	now := j.p.cfg.Clock.Now()
+	c, wait := j.next(now)
+	if c == nil {
+		if j.exhausted() {
+			return 0, nil, j.end(nil)
+		}
+		return wait, nil, nil
+	}
+	if err := j.try(ctx, c, now); err != nil {
+		return 0, nil, err
+	}
+	return 0, j.joined, nil
+}
+
+// next picks the candidate whose turn it is: one whose wait for a decision is
+// over, else the one least recently used. Without any it returns how long to wait.
+func (j *Joining) next(now time.Time) (*candidate, time.Duration) {
+	var best *candidate
+	soonest := now.Add(MaxBackoff)
+	for _, c := range j.candidates {
+		if j.imprinted != nil && c != j.imprinted || j.p.cfg.Once && c.attempt == nil && c.last != nil {
+			continue
+		}
+		due := c.due
+		if c.attempt == nil && due.Before(j.spaced) {
+			due = j.spaced
+		}
+		if due.Before(soonest) {
+			soonest = due
+		}
+		if due.After(now) {
+			continue
+		}
+		if best == nil || c.attempt != nil && best.attempt == nil || (c.attempt == nil) == (best.attempt == nil) && c.used.Before(best.used) {
+			best = c
+		}
+	}
+	if j.p.cfg.Discover != nil && j.imprinted == nil && j.discovery.due.Before(soonest) {
+		soonest = j.discovery.due
+	}
+	return best, max(soonest.Sub(now), 0)
+}
+
+// try begins or continues an attempt.
+func (j *Joining) try(ctx context.Context, c *candidate, now time.Time) error {
+	if c.attempt == nil {
+		gap, err := spacing(j.p.cfg.Rand)
+		if err != nil {
+			return fmt.Errorf("pledge: no randomness: %w", err)
+		}
+		c.attempt, c.used, j.spaced = j.p.newAttempt(c.url), now, now.Add(gap)
+	}
+	wait, err := c.attempt.run(ctx)
+	now = j.p.cfg.Clock.Now()
+	switch {
+	case contextError(ctx) != nil && c.attempt.phase != phaseDone:
+		return j.end(context.Cause(ctx))
+	case fatal(err):
+		j.finish(c, err)
+		return err
+	case err != nil:
+		j.finish(c, err)
+		c.failures++
+		c.due = now.Add(backoff(c.failures))
+		return nil
+	case c.attempt.phase == phaseDone:
+		j.joined = c.attempt.joined
+		j.finish(c, nil)
+		j.joined.Attempt = c.last
+		j.drop(nil)
+		return nil
+	}
+	c.due = now.Add(wait)
+	if c.attempt.imprint != nil {
+		j.imprinted = c
+	}
+	j.limitWaiting(c)
+	return nil
+}
+
+// finish ends the attempt at a candidate.
+func (j *Joining) finish(c *candidate, err error) {
+	c.last = c.attempt.result(err, false)
+	c.attempt = nil
+	if j.imprinted == c {
+		j.imprinted = nil
+	}
+	if j.p.cfg.Observe != nil {
+		j.p.cfg.Observe(c.last)
+	}
+}
+
+// limitWaiting drops the oldest of too many attempts that wait for a decision
+// (RFC 8995 §4.1), but not the one that just began to.
+func (j *Joining) limitWaiting(current *candidate) {
+	var oldest *candidate
+	waiting := 0
+	for _, c := range j.candidates {
+		if c.attempt == nil {
+			continue
+		}
+		if waiting++; c != current && (oldest == nil || c.used.Before(oldest.used)) {
+			oldest = c
+		}
+	}
+	if waiting > maxWaiting && oldest != nil {
+		j.finish(oldest, decision.Refuse(PendingTooLong, "not decided yet, and %d registrars are waited for", waiting))
+		oldest.due = j.p.cfg.Clock.Now().Add(MaxBackoff)
+	}
+}
+
+// drop gives up all attempts that wait.
+func (j *Joining) drop(cause error) {
+	for _, c := range j.candidates {
+		if c.attempt != nil {
+			c.last = c.attempt.result(cause, true)
+			c.attempt = nil
+		}
+	}
+}
+
+// discover looks for registrars, when it is time to and none is imprinted.
+func (j *Joining) discover(ctx context.Context) error {
+	find, now := j.p.cfg.Discover, j.p.cfg.Clock.Now()
+	if find == nil || j.imprinted != nil || now.Before(j.discovery.due) {
+		return nil
+	}
+	if j.p.cfg.Once && j.discovery.failures > 0 {
+		return nil
+	}
+	found, err := find(ctx)
+	if contextError(ctx) != nil {
+		return j.end(context.Cause(ctx))
+	}
+	j.discovery.failures++
+	j.discovery.due = j.p.cfg.Clock.Now().Add(backoff(j.discovery.failures))
+	if err != nil {
+		if j.p.cfg.Once && len(j.candidates) == 0 {
+			return j.end(err)
+		}
+		return nil
+	}
+	for _, url := range found {
+		_ = j.Add(url) // what is no URL of a registrar is not one to try
+	}
+	return nil
+}
+
+// exhausted reports whether, tried once each, no registrar is left.
+func (j *Joining) exhausted() bool {
+	if !j.p.cfg.Once {
+		return false
+	}
+	return !slices.ContainsFunc(j.candidates, func(c *candidate) bool { return c.attempt != nil || c.last == nil })
+}
+
+// end gives up. Files staged for an enrolment that did not come about go.
+func (j *Joining) end(cause error) error {
+	j.drop(cause)
+	e := &JoinError{Cause: cause, Attempts: j.Attempts()}
+	if err := (vault{j.p.cfg.Storage}).clear(); err != nil {
+		return err
+	}
+	return e
+}
+
+// A JoinError is a device that did not join.
+type JoinError struct {
+	// Attempts holds the last attempt at each registrar.
+	Attempts []*Attempt
+	// Cause is why the device stopped trying: the context's, or that of a
+	// discovery that failed; nil where all registrars were tried.
+	Cause error
+}
+
+// An Outcome is what became of the attempts to join.
+type Outcome string
+
+// Outcomes of a JoinError.
+const (
+	Undecided      Outcome = "undecided"       // a registrar had not decided
+	Refused        Outcome = "refused"         // a registrar refused the device, or the device a registrar
+	NothingReached Outcome = "nothing-reached" // no registrar could be reached, or none is known
+)
+
+// Outcome says what became of the attempts: of several, what comes first in the
+// order of the constants.
+func (e *JoinError) Outcome() Outcome {
+	outcome := NothingReached
+	for _, a := range e.Attempts {
+		switch {
+		case a.Pending:
+			return Undecided
+		case a.Refused():
+			outcome = Refused
+		}
+	}
+	return outcome
+}
+
+// Error lists the registrars, and why each came to nothing.
+func (e *JoinError) Error() string {
+	var b strings.Builder
+	b.WriteString("not joined")
+	if e.Cause != nil {
+		fmt.Fprintf(&b, ": %v", e.Cause)
+	}
+	for _, a := range e.Attempts {
+		switch {
+		case a.Pending:
+			fmt.Fprintf(&b, "; %s has not decided yet", a.Registrar)
+		default:
+			fmt.Fprintf(&b, "; %s: %v", a.Registrar, a.Err)
+		}
+	}
+	if len(e.Attempts) == 0 {
+		b.WriteString(": no registrar is known; name one, or see that one announces itself")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause and the errors of the attempts.
+func (e *JoinError) Unwrap() []error {
+	var all []error
+	if e.Cause != nil {
+		all = append(all, e.Cause)
+	}
+	for _, a := range e.Attempts {
+		if a.Err != nil {
+			all = append(all, a.Err)
+		}
+	}
+	return all
+}
