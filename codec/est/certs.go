@@ -2,6 +2,7 @@ package est
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 
 	"github.com/vouchmill/vouchmill/codec/internal/der"
@@ -88,7 +89,7 @@ func openSignedData(message []byte) (der.Cursor, error) {
 		return der.Cursor{}, fault(objCerts, "content", err)
 	}
 	signed, err := explicit.Enter(der.TagSequence)
-	if err = errors.Join(err, explicit.End(), info.End()); err != nil {
+	if err = cmp.Or(err, explicit.End(), info.End()); err != nil {
 		return der.Cursor{}, fault(objCerts, "SignedData", err)
 	}
 	version, err := signed.Read(der.TagInteger)
@@ -122,7 +123,7 @@ func noContent(signed *der.Cursor) error {
 		return fault(objCerts, "eContent", err)
 	}
 	content, err := explicit.Read(der.TagOctetString)
-	if err = errors.Join(err, explicit.End(), encap.End()); err != nil {
+	if err = cmp.Or(err, explicit.End(), encap.End()); err != nil {
 		return fault(objCerts, "eContent", err)
 	}
 	if len(content.Body) != 0 {

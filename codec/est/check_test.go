@@ -237,6 +237,19 @@ func TestClientsFillInWhatTheyHave(t *testing.T) {
 	breaks(t, "filled in", a.Check(request(t, newKey(t, elliptic.P256()), est.CSRParams{Subject: d.Subject, Extensions: d.Extensions})), "")
 }
 
+func TestAnOpenSubjectAltNameGetsAllNames(t *testing.T) {
+	addresses := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::1")}
+	a := est.CSRAttrs{Template: &est.Template{Extensions: []est.Extension{{ID: est.OIDSubjectAltName}}}}
+	d, err := a.Fill(&est.FillParams{SerialNumber: "1", DNSNames: []string{"a", "b"}, Addresses: addresses})
+	must(t, err)
+	if want := est.AppendSubjectAltName(nil, []string{"a", "b"}, addresses); !bytes.Equal(d.Extensions[0].Value, want) {
+		t.Errorf("subjectAltName %x, want %x", d.Extensions[0].Value, want)
+	}
+	if want := seq(set(seq(oid(t, est.OIDSerialNumber), tlv(0x13, []byte("1"))))); !bytes.Equal(d.Subject, want) {
+		t.Errorf("subject %x, want the serial number alone, %x", d.Subject, want)
+	}
+}
+
 func TestWhatAClientCannotFillInIsNamed(t *testing.T) {
 	open := func(id string) *est.Template { return &est.Template{Extensions: []est.Extension{{ID: id}}} }
 	blank := func(names ...[]byte) *est.Template {

@@ -39,9 +39,10 @@ func (r *CSR) SerialNumbers() []string { return SerialNumbers(r.Name) }
 
 // ParseCSR takes a PKCS#10 certification request apart. It must be DER and
 // nothing may follow it; only the order inside a SET OF is not judged, since some
-// writers do not sort and the signature covers what they wrote. The version must
-// be 0; extensionRequest and challengePassword come once at most, and no
-// extension comes twice. The error is a *DecodeError or a *codec.LimitError.
+// writers do not sort and the signature covers what they wrote, and the values of
+// extensions and of unknown attributes are not looked into. The version must be
+// 0; extensionRequest and challengePassword come once at most, and no extension
+// comes twice. The error is a *DecodeError or a *codec.LimitError.
 func ParseCSR(request []byte, lim Limits) (*CSR, error) {
 	lim = lim.withDefaults()
 	if err := within("CSRBytes", lim.CSRBytes, len(request)); err != nil {

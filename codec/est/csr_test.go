@@ -146,13 +146,15 @@ func (p *parts) bytes() []byte {
 	return append(seq(info, p.algorithm, p.signature, p.end), p.trailing...)
 }
 
-func TestMalformedRequestsAreRefused(t *testing.T) {
-	good := parts{
+func goodParts(t testing.TB) parts {
+	return parts{
 		version: unhex("020100"), subject: name(t, est.OIDCommonName, "x"), key: spki(t, newKey(t, elliptic.P256()).Public()),
 		attributes: tlv(0xa0), algorithm: ecdsaWithSHA256, signature: unhex("0302 0001"),
 	}
-	_, err := est.ParseCSR(good.bytes(), est.Limits{})
-	must(t, err)
+}
+
+func TestMalformedRequestsAreRefused(t *testing.T) {
+	good := goodParts(t)
 	usage := seq(oid(t, est.OIDKeyUsage), tlv(4, unhex("03020780")))
 	extensions := func(list ...[]byte) []byte {
 		return tlv(0xa0, attribute(t, est.OIDExtensionRequest, seq(list...)))
@@ -221,7 +223,13 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 		}
 		refused(t, err, c.want)
 	}
+}
+
+func TestRequestsAreWholeAndDER(t *testing.T) {
+	good := goodParts(t)
 	whole := good.bytes()
+	_, err := est.ParseCSR(whole, est.Limits{})
+	must(t, err)
 	for n := range whole {
 		if _, err := est.ParseCSR(whole[:n], est.Limits{}); err == nil {
 			t.Errorf("accepted when cut to %d octets", n)
@@ -230,6 +238,20 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	indefinite := append([]byte{0x30, 0x80}, whole[3:]...) // the length was in two octets
 	if _, err := est.ParseCSR(append(indefinite, 0, 0), est.Limits{}); err == nil {
 		t.Error("BER is accepted")
+	}
+}
+
+func TestTheOrderOfASetIsNotJudged(t *testing.T) {
+	first := attribute(t, est.OIDExtensionRequest, seq(seq(oid(t, est.OIDKeyUsage), tlv(4, unhex("03020780")))))
+	second := attribute(t, est.OIDChallengePassword, tlv(0x13, []byte("a")))
+	for _, order := range [][]byte{tlv(0xa0, first, second), tlv(0xa0, second, first)} {
+		p := goodParts(t)
+		p.attributes = order
+		r, err := est.ParseCSR(p.bytes(), est.Limits{})
+		must(t, err)
+		if len(r.Extensions) != 1 || string(r.ChallengePassword) != "a" {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 
@@ -280,7 +302,6 @@ func TestWhatCannotBeWrittenIsNamed(t *testing.T) {
 	}
 }
 
-// A request keeps what it is asked to keep, however its own key changes.
 func TestSignatureCoversInfo(t *testing.T) {
 	key := newKey(t, elliptic.P256())
 	r := request(t, key, est.CSRParams{Subject: name(t, est.OIDSerialNumber, "1")})
