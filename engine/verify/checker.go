@@ -21,7 +21,9 @@ type checker struct {
 	digests  digests
 	verifier sign.Verifier
 	payloads codec.PayloadDecoder
-	voucher  codec.Voucher
+	voucher  codec.Voucher // read last
+	sound    bool          // nothing but its serial number can be wrong with it
+	keyID    []byte        // in its idevid-issuer
 	pins     pins
 	rebuild  rebuilder
 
@@ -46,7 +48,7 @@ func newChecker(trust *Trust, expect *Expectation, limits codec.Limits) (*checke
 		return nil, err
 	}
 	return &checker{at: trust.At, expect: expect, limits: limits, chains: newChains(trust), verifier: verifier, leaf: leaf,
-		payloads: codec.PayloadDecoder{Unknown: codec.KeepUnknown}, pins: newPins()}, nil
+		payloads: codec.PayloadDecoder{Unknown: codec.KeepUnknown, Remember: true}, pins: newPins()}, nil
 }
 
 // check checks all vouchers of b and leaves in each item what is wrong with it.
@@ -213,7 +215,7 @@ func (c *checker) addLeaf(alg *sign.Algorithm, s *subject) error {
 		return nil
 	}
 	var err error
-	s.leaf, err = c.digests.add(h, s.envelope.Signers[0].Signed)
+	s.leaf, err = c.digests.add(h, partSigned, s.envelope.Signers[0].Signed)
 	return err
 }
 

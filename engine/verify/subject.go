@@ -121,12 +121,12 @@ func (c *checker) hash(s *subject, i int, who *signer, key *sign.PublicKey) erro
 	}
 	var err error
 	if s.envelope.Format == codec.FormatCMS {
-		if a.content, err = c.digests.add(alg.Hash, s.envelope.Payload); err != nil {
+		if a.content, err = c.digests.add(alg.Hash, partContent, s.envelope.Payload); err != nil {
 			return err
 		}
 	}
 	if !alg.Message {
-		if a.signed, err = c.digests.add(alg.Hash, signer.Signed); err != nil {
+		if a.signed, err = c.digests.add(alg.Hash, partSigned, signer.Signed); err != nil {
 			return err
 		}
 	}

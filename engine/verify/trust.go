@@ -39,7 +39,8 @@ type chains struct {
 	anchors []*x509.Certificate
 	helpers []*x509.Certificate
 	seen    map[string]*signer // by the certificates at hand and which of them it is
-	local   []*signer          // anchors and helpers, the latest that verified a voucher first
+	last    lastFound
+	local   []*signer // anchors and helpers, the latest that verified a voucher first
 	scratch []byte
 }
 
@@ -53,8 +54,40 @@ func newChains(trust *Trust) *chains {
 	return c
 }
 
+// lastFound is what find was asked last, and its answer: to compare
+// certificates takes a fraction of looking them up.
+type lastFound struct {
+	certs [][]byte
+	index int
+	who   *signer
+}
+
+func (l *lastFound) is(certs [][]byte, index int) bool {
+	return l.who != nil && l.index == index && slices.EqualFunc(l.certs, certs, bytes.Equal)
+}
+
+func (l *lastFound) set(certs [][]byte, index int, who *signer) {
+	for len(l.certs) < len(certs) {
+		l.certs = append(l.certs, nil)
+	}
+	l.certs = l.certs[:len(certs)]
+	for i, cert := range certs {
+		l.certs[i] = append(l.certs[i][:0], cert...)
+	}
+	l.index, l.who = index, who
+}
+
 // find returns the signer that certificate index of certs is.
 func (c *chains) find(certs [][]byte, index int) *signer {
+	if c.last.is(certs, index) {
+		return c.last.who
+	}
+	who := c.lookUp(certs, index)
+	c.last.set(certs, index, who)
+	return who
+}
+
+func (c *chains) lookUp(certs [][]byte, index int) *signer {
 	c.scratch = append(c.scratch[:0], byte(index))
 	for _, cert := range certs {
 		c.scratch = binary.AppendUvarint(c.scratch, uint64(len(cert)))
