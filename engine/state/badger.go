@@ -304,7 +304,7 @@ func (d *disk) reclaim() error {
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
-		if it.Item().ValueSize() < MaxInline {
+		if it.Item().ValueSize() < MaxInline/2 { // an estimate; those in between are inline
 			continue
 		}
 		sound := false
