@@ -37,6 +37,8 @@ type Call struct {
 	// Identity is what to authenticate with as TLS client, whatever certificate
 	// authorities the server hints at.
 	Identity Identity
+	// ServerName is sent as SNI (RFC 6066 §3); "" sends none.
+	ServerName string
 	// Method is GET or POST; Path begins with a slash and may have a query.
 	Method, Path string
 	// ContentType is that of the body; Accept what is understood in return.

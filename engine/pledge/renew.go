@@ -29,7 +29,7 @@ func Renew(ctx context.Context, cfg Config, trail *decision.Trail) (*Joined, err
 		return nil, err
 	}
 	r := &renewal{cfg: &cfg, had: had, trail: trail}
-	r.session = &session{network: cfg.Network, origin: had.Registrar, identity: had.LDevID, name: had.Registrar + "#renew",
+	r.session = &session{network: cfg.Network, origin: had.Registrar, identity: had.LDevID, name: had.Registrar + "#renew", verified: true,
 		authorise: func(peer []*x509.Certificate) error {
 			return checkServer(peer, had.CACerts, had.Registrar, cfg.moment())
 		}}

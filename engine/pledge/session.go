@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type session struct {
 	peers     []*x509.Certificate // nil before the first handshake
 	authorise func(peer []*x509.Certificate) error
 	redirects int
+	verified  bool // authorise tells whether the server is the one in the URL
 }
 
 // maxRedirects bounds the redirects within one origin that a session follows.
@@ -47,7 +49,7 @@ func (s *session) send(ctx context.Context, op *operation) (*Reply, error) {
 	path := op.path
 	for {
 		reply, err := s.network.Exchange(ctx, &Call{Registrar: s.origin, Connection: s.name, Identity: s.identity,
-			Method: op.method, Path: path, ContentType: op.contentType, Accept: op.accept, MaxBody: op.max, Prepare: s.prepare(op)})
+			ServerName: s.serverName(), Method: op.method, Path: path, ContentType: op.contentType, Accept: op.accept, MaxBody: op.max, Prepare: s.prepare(op)})
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +72,19 @@ func (s *session) send(ctx context.Context, op *operation) (*Reply, error) {
 		}
 		path = target.RequestURI()
 	}
+}
+
+// serverName is the host to ask for by SNI, once names mean something. On the
+// provisional connection none is sent: RFC 8995 §5.1 knows no name there.
+func (s *session) serverName() string {
+	u, err := url.Parse(s.origin)
+	if err != nil || !s.verified {
+		return ""
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // prepare holds the TLS server against the one met before, and makes the body.
@@ -148,7 +163,8 @@ func redirectTarget(origin, path, location string) (*url.URL, error) {
 
 // originOf returns scheme, host and port in the form that [Origin] gives.
 func originOf(u *url.URL) string {
-	return strings.ToLower(u.Scheme + "://" + strings.TrimSuffix(u.Host, ":443"))
+	bare := url.URL{Scheme: strings.ToLower(u.Scheme), Host: strings.ToLower(strings.TrimSuffix(u.Host, ":443"))}
+	return bare.String()
 }
 
 // Origin returns the canonical form of a registrar's URL, https://HOST:PORT with

@@ -1,0 +1,25 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// SystemClock is the operating system's clock. Whether it can be trusted is for
+// pledge.Config.ClockTrusted to say.
+type SystemClock struct{}
+
+// Now returns the time.
+func (SystemClock) Now() time.Time { return time.Now() }
+
+// Sleep waits for d or the end of ctx.
+func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
