@@ -1,0 +1,419 @@
+package masa
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" // RFC 5280 §4.2.1.2 method 1 names a key, it protects nothing
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine"
+	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/device"
+	"github.com/vouchmill/vouchmill/engine/list"
+	"github.com/vouchmill/vouchmill/engine/progress"
+	"github.com/vouchmill/vouchmill/engine/state"
+)
+
+// ImportOptions say what is done with the rows of a list.
+type ImportOptions struct {
+	// Now is when the devices are imported, and the time IDevIDs must be valid
+	// at unless their manufacturer says otherwise.
+	Now time.Time
+	// Pool, where not "", is the pool all devices go into; SetPool makes it.
+	Pool string
+	// Owner, where not "", is the customer that owns them.
+	Owner string
+	// Exclusive and LoggedOnMismatch, where true, are set for each of them.
+	Exclusive, LoggedOnMismatch bool
+	// Reject is told each row that cannot be used, in the order of the list; its
+	// error ends the import. Without it the first such row does.
+	Reject func(*list.RowError) error
+	// Workers is the number of goroutines that check certificates, zero for one
+	// a processor.
+	Workers int
+	// Progress, when not nil, is kept up to date.
+	Progress *progress.Reporter
+}
+
+// An Imported says what became of a list. Its JSON names are stable.
+type Imported struct {
+	Rows      uint64 `json:"rows"`      // read, the rejected among them
+	New       uint64 `json:"new"`       // not on record before
+	Changed   uint64 `json:"changed"`   // on record, and changed as the options said
+	Unchanged uint64 `json:"unchanged"` // on record as they are to be
+	Rejected  uint64 `json:"rejected"`
+}
+
+// ImportDevices puts the devices of a list on record. A certificate must lead to
+// a manufacturer; a row of a list without certificates is believed, and needs
+// its idevid-issuer. Certificates of CAs behind a device's complete its chain
+// and are no devices.
+//
+// Devices are written some thousand at a time, each batch durable as a whole.
+// Importing a list again adds nothing, so an import that was interrupted is
+// repeated. It may run while requests are served.
+func (s *Service) ImportDevices(ctx context.Context, devices *list.Reader, opts ImportOptions) (*Imported, error) {
+	apply := func(tx state.Tx, row *importRow, done *Imported) error { return row.write(tx, &opts, done) }
+	begin := func(r state.Reader) error {
+		return errors.Join(needPool(r, opts.Pool), needCustomer(r, opts.Owner))
+	}
+	return s.rows(ctx, devices, opts, begin, s.checkRow, apply)
+}
+
+// Own makes a customer the owner of the devices of a list, or nobody for "".
+// Devices must be on record; a row that fits several must state the
+// idevid-issuer. Of the options, Now, Reject and Workers count. New is 0 in the
+// result.
+func (s *Service) Own(ctx context.Context, customer string, devices *list.Reader, opts ImportOptions) (*Imported, error) {
+	apply := func(tx state.Tx, row *importRow, done *Imported) error {
+		id, record, err := locate(tx, row.serial, row.keyID)
+		var missing *device.NotFoundError
+		var several *device.AmbiguousError
+		if errors.As(err, &missing) || errors.As(err, &several) {
+			row.reject = row.rejected("serial-number", err, "import the device first, or state the idevid-issuer that is its own")
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		given, err := give(tx, id, record, customer, opts.Now)
+		if err != nil || !given {
+			done.Unchanged++
+			return err
+		}
+		done.Changed++
+		return setDevice(tx, id, record)
+	}
+	begin := func(r state.Reader) error { return needCustomer(r, customer) }
+	check := func(row *importRow, _ list.Format, _ time.Time) { row.readIssuer() }
+	return s.rows(ctx, devices, opts, begin, check, apply)
+}
+
+// An importRow is one row, or certificate, on its way. What it holds is its own.
+type importRow struct {
+	unit                       string
+	file                       string
+	line                       uint64
+	raw, serial, issuer, keyID []byte
+	authorities                []*x509.Certificate // that stood behind it
+	id                         device.ID
+	aliases                    [][]byte
+	verified                   bool
+	reject                     *list.RowError
+}
+
+func (row *importRow) rejected(field string, err error, remedy string) *list.RowError {
+	return &list.RowError{File: row.file, Unit: row.unit, Line: row.line, Field: field, Err: err, Remedy: remedy, Raw: row.raw}
+}
+
+// maxSerial bounds the serial numbers on record, in octets: they are keys.
+const maxSerial = 512
+
+// importBatch is how many rows a worker takes at a time.
+const importBatch = 256
+
+type rowBatch struct{ rows []importRow }
+
+// An importer is one run over a list. Fill belongs to the filling goroutine, the
+// rest to the sink.
+type importer struct {
+	s       *Service
+	ctx     context.Context
+	list    *list.Reader
+	opts    *ImportOptions
+	certs   bool
+	unit    string
+	ended   bool
+	apply   func(state.Tx, *importRow, *Imported) error
+	pending []importRow
+	weight  int
+	done    Imported
+}
+
+// rows reads a list, has workers check its rows, and applies them in order.
+func (s *Service) rows(ctx context.Context, devices *list.Reader, opts ImportOptions, begin func(state.Reader) error,
+	check func(*importRow, list.Format, time.Time), apply func(state.Tx, *importRow, *Imported) error) (*Imported, error) {
+	if err := s.cfg.DB.View(ctx, begin); err != nil {
+		return &Imported{}, err
+	}
+	if opts.Workers == 0 {
+		opts.Workers = runtime.GOMAXPROCS(0)
+	}
+	format := devices.Format()
+	im := &importer{s: s, ctx: ctx, list: devices, opts: &opts, unit: devices.Unit(), apply: apply,
+		certs: format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir}
+	err := engine.Run(ctx, engine.Config{Workers: opts.Workers}, func() *rowBatch { return &rowBatch{} }, engine.Stages[rowBatch]{
+		Fill: func(_ context.Context, _ engine.Turn, b *rowBatch) (bool, error) { return im.fill(b) },
+		Work: func(_ int, _ uint64, b *rowBatch) error {
+			for i := range b.rows {
+				if b.rows[i].reject == nil {
+					check(&b.rows[i], format, opts.Now)
+				}
+			}
+			return nil
+		},
+		Sink: func(_ uint64, b *rowBatch) error { return im.sink(b) },
+	})
+	if err == nil {
+		err = im.flush()
+	}
+	var stage *engine.StageError
+	if errors.As(err, &stage) {
+		err = stage.Err
+	}
+	return &im.done, err
+}
+
+func (im *importer) fill(b *rowBatch) (more bool, err error) {
+	b.rows = b.rows[:0]
+	var rec list.Record
+	for len(b.rows) < importBatch && !im.ended {
+		err := im.list.Read(&rec)
+		var bad *list.RowError
+		switch {
+		case err == io.EOF:
+			im.ended = true
+		case errors.As(err, &bad):
+			im.unreadable(b, bad)
+		case err != nil:
+			return false, err
+		default:
+			b.rows = append(b.rows, importRow{unit: im.unit, file: rec.File, line: rec.Line, raw: bytes.Clone(rec.Raw),
+				serial: bytes.Clone(rec.Serial), issuer: bytes.Clone(rec.Issuer)})
+		}
+	}
+	if len(b.rows) == 0 {
+		return false, engine.ErrNoBatch
+	}
+	return !im.ended, nil
+}
+
+// unreadable takes in a row that the list could not make sense of. A CA's
+// certificate belongs to the device before it.
+func (im *importer) unreadable(b *rowBatch, bad *list.RowError) {
+	if im.certs && errors.Is(bad, list.ErrCertificate) {
+		if c, err := parseCertificate(bad.Raw); err == nil && c.IsCA {
+			if n := len(b.rows); n > 0 && b.rows[n-1].file == bad.File && len(b.rows[n-1].authorities) < maxAnchors {
+				b.rows[n-1].authorities = append(b.rows[n-1].authorities, c)
+			}
+			return
+		}
+	}
+	kept := *bad
+	kept.Raw = bytes.Clone(bad.Raw)
+	b.rows = append(b.rows, importRow{unit: bad.Unit, file: bad.File, line: bad.Line, reject: &kept})
+}
+
+// parseCertificate reads a certificate as a list has it, PEM or DER.
+func parseCertificate(raw []byte) (*x509.Certificate, error) {
+	if block, _ := pem.Decode(raw); block != nil {
+		raw = block.Bytes
+	}
+	return x509.ParseCertificate(raw)
+}
+
+// Bounds of one Update: keys, and octets, well below those of package state.
+const (
+	flushRows   = 1500
+	flushOctets = 400 << 10
+)
+
+func (im *importer) sink(b *rowBatch) error {
+	for i := range b.rows {
+		row := b.rows[i]
+		size := 5*(len(row.serial)+device.MaxIssuer+64) + 256
+		if len(im.pending) == flushRows || im.weight+size > flushOctets {
+			if err := im.flush(); err != nil {
+				return err
+			}
+		}
+		im.pending = append(im.pending, row)
+		im.weight += size
+	}
+	return nil
+}
+
+// flush makes what is pending durable and tells what was rejected.
+func (im *importer) flush() error {
+	if len(im.pending) == 0 {
+		return nil
+	}
+	var done Imported
+	err := im.s.cfg.DB.Update(im.ctx, func(tx state.Tx) error {
+		for i := range im.pending {
+			if row := &im.pending[i]; row.reject == nil {
+				if err := im.apply(tx, row, &done); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	im.done.New += done.New
+	im.done.Changed += done.Changed
+	im.done.Unchanged += done.Unchanged
+	return im.settle()
+}
+
+// settle counts the rows that were flushed and tells who wants to know.
+func (im *importer) settle() error {
+	for i := range im.pending {
+		im.done.Rows++
+		bad := im.pending[i].reject
+		if bad == nil {
+			if im.opts.Progress != nil {
+				im.opts.Progress.Issued.Add(1)
+			}
+			continue
+		}
+		im.done.Rejected++
+		if im.opts.Progress != nil {
+			im.opts.Progress.Rejected.Add(1)
+		}
+		if im.opts.Reject == nil {
+			return bad
+		}
+		if err := im.opts.Reject(bad); err != nil {
+			return err
+		}
+	}
+	im.pending, im.weight = im.pending[:0], 0
+	return nil
+}
+
+// readIssuer fills in the key identifier of a row that states an issuer.
+func (row *importRow) readIssuer() {
+	if row.issuer == nil {
+		return
+	}
+	keyID, err := codec.IssuerKeyID(row.issuer)
+	if err != nil {
+		row.reject = row.rejected("idevid-issuer", err, "write the authority key identifier of the IDevID")
+		return
+	}
+	row.keyID = keyID
+}
+
+// checkRow finds out which device a row is about, and for a certificate who
+// vouches for it.
+func (s *Service) checkRow(row *importRow, format list.Format, now time.Time) {
+	if format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir {
+		s.checkCertificate(row, now)
+	} else if row.readIssuer(); row.reject == nil {
+		if row.keyID == nil {
+			row.reject = row.rejected("idevid-issuer", errors.New("it is missing"), "add the column: a serial number alone names no device for good")
+			return
+		}
+		row.id = device.ID{IssuerKeyID: string(row.keyID), Serial: string(row.serial)}
+	}
+	if row.reject != nil {
+		return
+	}
+	if err := row.id.Check(); err != nil {
+		row.reject = row.rejected("", err, "correct the row")
+	} else if len(row.id.Serial) > maxSerial {
+		row.reject = row.rejected("serial-number", fmt.Errorf("it has %d octets, at most %d are kept", len(row.id.Serial), maxSerial), "correct the row")
+	}
+}
+
+func (s *Service) checkCertificate(row *importRow, now time.Time) {
+	cert, err := parseCertificate(row.raw)
+	if err != nil {
+		row.reject = row.rejected("", err, "take it out of the list, or have it issued anew")
+		return
+	}
+	identity, err := device.Identify(append([]*x509.Certificate{cert}, row.authorities...), s.cfg.Manufacturers, now)
+	if err != nil {
+		refusal := decision.Of(err)
+		row.reject = row.rejected("", errors.New(refusal.Operator), "configure the CA that issued it, or take it out of the list")
+		return
+	}
+	row.id, row.issuer, row.verified = identity.ID, identity.Issuer, true
+	row.keyID = []byte(identity.ID.IssuerKeyID)
+	if len(identity.Facts.KeyIdentifier) > 0 {
+		return
+	}
+	// Without an AKI idevid-issuer is the SHA-1 of the device's own key, and may
+	// have been meant to be that of its issuer's (draft-ietf-anima-rfc8366bis).
+	own := sha1.Sum(identity.Facts.PublicKeyBits)
+	row.aliases = append(row.aliases, own[:])
+	if issuer, err := codec.ParseIDevID(issuerOf(identity).Raw); err == nil {
+		theirs := sha1.Sum(issuer.PublicKeyBits)
+		row.aliases = append(row.aliases, theirs[:])
+	}
+}
+
+// write puts a row on record.
+func (row *importRow) write(tx state.Tx, opts *ImportOptions, done *Imported) error {
+	id, record, err := row.onRecord(tx)
+	if err != nil {
+		return err
+	}
+	isNew := record == nil
+	if isNew {
+		id, record = row.id, &deviceRecord{Issuer: row.issuer, Aliases: row.aliases, Imported: opts.Now.Unix(), Verified: row.verified}
+		for _, alias := range row.aliases {
+			other := device.ID{IssuerKeyID: string(alias), Serial: id.Serial}
+			if err := tx.Set(deviceKey(keyAlias, other), deviceKey("", id)); err != nil {
+				return err
+			}
+		}
+	}
+	touched, err := row.applyOptions(tx, id, record, opts)
+	if err != nil {
+		return err
+	}
+	switch {
+	case isNew:
+		done.New++
+	case touched:
+		done.Changed++
+	default:
+		done.Unchanged++
+		return nil
+	}
+	return setDevice(tx, id, record)
+}
+
+// onRecord returns the device of a row if it is on record under any of its
+// names, and a nil record if it is not.
+func (row *importRow) onRecord(tx state.Tx) (device.ID, *deviceRecord, error) {
+	for _, keyID := range append([][]byte{row.keyID}, row.aliases...) {
+		id, record, err := locate(tx, []byte(row.id.Serial), keyID)
+		var missing *device.NotFoundError
+		if err == nil || !errors.As(err, &missing) {
+			return id, record, err
+		}
+	}
+	return row.id, nil, nil
+}
+
+func (row *importRow) applyOptions(tx state.Tx, id device.ID, record *deviceRecord, opts *ImportOptions) (touched bool, err error) {
+	if row.verified && !record.Verified {
+		record.Verified, touched = true, true
+	}
+	if opts.Pool != "" && record.Pool != opts.Pool {
+		record.Pool, touched = opts.Pool, true
+	}
+	if opts.Exclusive && !record.Exclusive {
+		record.Exclusive, touched = true, true
+	}
+	if opts.LoggedOnMismatch && !record.LoggedOnMismatch {
+		record.LoggedOnMismatch, touched = true, true
+	}
+	if opts.Owner == "" {
+		return touched, nil
+	}
+	given, err := give(tx, id, record, opts.Owner, opts.Now)
+	return touched || given, err
+}
