@@ -124,7 +124,7 @@ func (p *Pledge) Join(ctx context.Context, registrars ...string) (*Joined, error
 		if joined != nil || err != nil {
 			return joined, err
 		}
-		if p.cfg.Clock.Sleep(ctx, wait) != nil {
+		if wait > 0 && p.cfg.Clock.Sleep(ctx, wait) != nil {
 			return nil, j.end(context.Cause(ctx))
 		}
 	}

@@ -27,7 +27,13 @@ const (
 // reasons are what a registrar is told of a refusal (RFC 8995 §5.7: nothing
 // that helps an attacker): a category, for refusals it does not help to hide.
 var reasons = map[decision.Kind]string{
-	NotUnderPin: "the voucher is for another domain", AssertionRefused: "the assertion is not acceptable",
+	decision.Empty: "the voucher is empty", decision.TooLarge: "an answer was too large", decision.Wrapped: "the voucher is in the wrong encoding",
+	decision.Malformed: "the voucher cannot be read", decision.BadSignature: "the voucher's signature is not accepted",
+	decision.BadPayload: "the voucher's content is not valid", decision.BadNonce: "the voucher's content is not valid",
+	decision.SerialMismatch: "the voucher is for another device", decision.IssuerMismatch: "the voucher is for another device",
+	decision.NonceMismatch: "the voucher answers another request", decision.NoncelessForbidden: "a voucher without nonce is not accepted",
+	decision.NotRegistrar: "the server is no registrar",
+	NotUnderPin:           "the voucher is for another domain", AssertionRefused: "the assertion is not acceptable",
 	VoucherUntimely: "the voucher is not valid now", RevocationUnknown: "revocation cannot be checked",
 	BadAuthorities: "the CA certificates are not usable", BadAttributes: "the CSR attributes are not usable",
 	BadIssuedCert: "the certificate is not the one asked for", RegistrarRefused: "enrolment was refused",
