@@ -105,15 +105,19 @@ func openSignedData(message []byte) (der.Cursor, error) {
 	return signed, nil
 }
 
-// noContent reads encapContentInfo, whose content is absent; an empty one is
-// met too.
+// noContent reads encapContentInfo, which is id-data without content (RFC 5652
+// §5.2); an empty content is met too.
 func noContent(signed *der.Cursor) error {
 	encap, err := signed.Enter(der.TagSequence)
 	if err != nil {
 		return fault(objCerts, "encapContentInfo", err)
 	}
-	if _, _, err = readOID(&encap); err != nil {
+	_, kind, err := readOID(&encap)
+	if err != nil {
 		return fault(objCerts, "eContentType", err)
+	}
+	if kind != oidData {
+		return problem(objCerts, "eContentType", "is "+kind+", not id-data ("+oidData+")")
 	}
 	if encap.Empty() {
 		return nil

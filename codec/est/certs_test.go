@@ -142,6 +142,7 @@ func TestWhatIsNotCertsOnlyIsRefused(t *testing.T) {
 		"signed":            {"signerInfos", func(m *message) { m.signers = set(seq()) }},
 		"no signerInfos":    {"signerInfos", func(m *message) { m.signers = nil }},
 		"content":           {"eContent", func(m *message) { m.encap = seq(oid(t, oidData), tlv(0xa0, tlv(4, []byte("x")))) }},
+		"another content":   {"eContentType", func(m *message) { m.encap = seq(oid(t, oidSignedData)) }},
 		"no certificates":   {"there is none", func(m *message) { m.certs = nil }},
 		"empty set":         {"there is none", func(m *message) { m.certs = tlv(0xa0) }},
 		"broken one":        {"certificates", func(m *message) { m.certs = tlv(0xa0, seq(seq())) }},
