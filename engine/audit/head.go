@@ -103,7 +103,8 @@ func NewVerifier(keys ...string) (*Verifier, error) {
 	for _, key := range keys {
 		v, err := note.NewVerifier(strings.TrimSpace(key))
 		if err != nil {
-			return nil, fmt.Errorf("audit: %q is not the key of a log (ORIGIN+HASH+KEY): %w", key, err)
+			// Not shown: it may be the signer's, which is secret.
+			return nil, errors.New("audit: what is given is not the verifier key of a log (ORIGIN+HASH+KEY)")
 		}
 		if len(all) > 0 && v.Name() != all[0].Name() {
 			return nil, fmt.Errorf("audit: the keys are of two logs, %s and %s", all[0].Name(), v.Name())

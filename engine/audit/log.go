@@ -87,8 +87,8 @@ func (l *Log) Append(tx state.Tx, e *Event) (index uint64, err error) {
 	if index, err = size(tx); err != nil {
 		return 0, err
 	}
-	if index >= MaxSize {
-		return 0, fmt.Errorf("audit: the log is full, it has %d events", index)
+	if err := vacant(tx, index); err != nil {
+		return 0, err
 	}
 	if err := extend(tx, index, tlog.RecordHash(record)); err != nil {
 		return 0, err
@@ -104,6 +104,22 @@ func (l *Log) Append(tx state.Tx, e *Event) (index uint64, err error) {
 		return index, tx.Set(numbered(keyRun+e.Run+"\x00", index), nil)
 	}
 	return index, indexDevice(tx, e, index)
+}
+
+// vacant tells whether the event of an index can be written: a log whose size
+// was lost would otherwise be written over.
+func vacant(r state.Reader, index uint64) error {
+	if index >= MaxSize {
+		return fmt.Errorf("audit: the log is full, it has %d events", index)
+	}
+	_, err := r.Get(numbered(keyRecord, index))
+	switch {
+	case err == nil:
+		return &DamageError{"size", index, errors.New("there are more events than it says")}
+	case errors.Is(err, state.ErrNotFound):
+		return nil
+	}
+	return err
 }
 
 // extend adds the hash of a leaf to the tree.
@@ -296,6 +312,9 @@ func Check(r state.Reader) (Head, error) {
 				return Head{}, &DamageError{"hash", at + uint64(j), errors.Join(err, errors.New("it is not that of the records"))}
 			}
 		}
+	}
+	if err := vacant(r, n); err != nil {
+		return Head{}, err
 	}
 	return ReadHead(r)
 }
