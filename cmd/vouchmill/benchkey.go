@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -76,13 +77,13 @@ Issuing signs in batches of 256.`,
 
 // loadBareSigner loads a key without its certificate.
 func loadBareSigner(cmd *cobra.Command, keyFile, passFile string) (sign.Signer, error) {
-	key, err := openKey(cmd, keyFile, passFile)
+	key, err := material.OpenKey(cmd, "--key", keyFile, passphrase(cmd, passFile))
 	if err != nil {
 		return nil, err
 	}
-	signer, err := key.signer(nil, sign.Options{})
+	signer, err := key.NewSigner(nil, sign.Options{})
 	if err != nil {
-		return nil, usageError("--key %s: %w", keyFile, errors.Join(err, key.close()))
+		return nil, usageError("--key %s: %w", keyFile, errors.Join(err, key.Close()))
 	}
 	return signer, nil
 }

@@ -249,7 +249,7 @@ func (d *demo) sum(result *issue.Result, report *verify.Report, base float64) er
 	fmt.Fprintf(out, "verified  %d of %d, manifest included, in %s: %.0f a second\n", report.Passed, report.Vouchers, d.proven.Round(time.Millisecond), float64(report.Vouchers)/d.proven.Seconds())
 	fmt.Fprintf(out, "crypto/ecdsa makes %.0f bare signatures a second on the same %d processors: issuing, list to disk, is %.1f times as fast\n", base, runtime.GOMAXPROCS(0), rate/base)
 	if !report.OK() {
-		return &exitError{exitFailed, fmt.Errorf("%d vouchers failed to verify", report.Failed)}
+		return &exitError{Code: exitFailed, Err: fmt.Errorf("%d vouchers failed to verify", report.Failed)}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func get(cmd *cobra.Command, s *store.Store, o *getOptions) error {
 	}
 	switch {
 	case len(found) == 0:
-		return &exitError{exitFailed, fmt.Errorf("no voucher for serial number %q", o.serial)}
+		return &exitError{Code: exitFailed, Err: fmt.Errorf("no voucher for serial number %q", o.serial)}
 	case keyID == nil:
 		if err := oneIssuer(found, o.serial); err != nil {
 			return err

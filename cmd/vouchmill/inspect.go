@@ -29,7 +29,7 @@ Exit code 1: a reader that keeps to the standards would refuse it.`,
 			}
 			report, err := codec.Inspect(b, limits)
 			if err != nil {
-				return &exitError{exitFailed, fmt.Errorf("%s: %w", args[0], err)}
+				return &exitError{Code: exitFailed, Err: fmt.Errorf("%s: %w", args[0], err)}
 			}
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -39,7 +39,7 @@ Exit code 1: a reader that keeps to the standards would refuse it.`,
 				_, err = io.WriteString(cmd.OutOrStdout(), reportText(report))
 			}
 			if err == nil && len(report.Problems) > 0 {
-				return &exitError{code: exitFailed}
+				return &exitError{Code: exitFailed}
 			}
 			return ioError(err)
 		},

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/issue"
@@ -262,7 +261,7 @@ func runIssue(cmd *cobra.Command, s *profile.Settings, cfg issue.Config) error {
 		return ioError(err)
 	}
 	if result.Rejected > 0 {
-		return &exitError{exitFailed, fmt.Errorf("rows left out: %d", result.Rejected)}
+		return &exitError{Code: exitFailed, Err: fmt.Errorf("rows left out: %d", result.Rejected)}
 	}
 	return nil
 }
@@ -287,10 +286,7 @@ func sayBegun(cmd *cobra.Command, s *profile.Settings, b issue.Begun) {
 }
 
 // onTerminal reports whether the command's standard error is a terminal.
-func onTerminal(cmd *cobra.Command) bool {
-	f, ok := cmd.ErrOrStderr().(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+func onTerminal(cmd *cobra.Command) bool { return program.OnTerminal(cmd) }
 
 // issueFailed gives a failed job its exit code and says what is safe.
 func issueFailed(result *issue.Result, err error) error {
@@ -310,7 +306,7 @@ func issueFailed(result *issue.Result, err error) error {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return &exitError{exitInterrupted, fmt.Errorf("interrupted: %d vouchers of run %s are durable; the same command continues", result.Vouchers, result.Run)}
+		return &exitError{Code: exitInterrupted, Err: fmt.Errorf("interrupted: %d vouchers of run %s are durable; the same command continues", result.Vouchers, result.Run)}
 	case errors.As(err, &row), errors.Is(err, issue.ErrNoDevices), errors.Is(err, list.ErrEmpty), errors.Is(err, list.ErrSyntax), errors.Is(err, list.ErrExpansion):
 		code = exitFailed
 	case errors.As(err, &settings), errors.As(err, &changed), errors.Is(err, run.ErrVariant), errors.Is(err, run.ErrHeader), errors.Is(err, list.ErrColumn):
@@ -319,5 +315,5 @@ func issueFailed(result *issue.Result, err error) error {
 	if result != nil && result.Run != "" && result.Vouchers > 0 {
 		err = fmt.Errorf("%w\n%d vouchers of run %s are durable", err, result.Vouchers, result.Run)
 	}
-	return &exitError{code, err}
+	return &exitError{Code: code, Err: err}
 }

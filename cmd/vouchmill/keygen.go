@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/sign"
 	"github.com/vouchmill/vouchmill/sign/pkcs11"
 )
@@ -98,7 +99,7 @@ func keygen(opts sign.DemoOptions, dir string) error {
 			continue
 		}
 		path := filepath.Join(dir, f.name)
-		if err = writeNew(path, f.data, f.mode); err != nil {
+		if err = material.WriteNew(path, f.data, f.mode); err != nil {
 			break
 		}
 		written = append(written, path)
@@ -117,7 +118,7 @@ func keygen(opts sign.DemoOptions, dir string) error {
 
 // keygenOnToken makes the signing key on a token, and files for the rest.
 func keygenOnToken(cmd *cobra.Command, opts sign.DemoOptions, uri, dir string) error {
-	key, err := pkcs11.Generate(uri, opts.Algorithm, tokenOptions(cmd))
+	key, err := pkcs11.Generate(uri, opts.Algorithm, material.TokenOptions(cmd))
 	if err != nil {
 		return usageError("--pkcs11: %w", err)
 	}
@@ -131,17 +132,4 @@ func keygenOnToken(cmd *cobra.Command, opts sign.DemoOptions, uri, dir string) e
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "made the signing key on the token; wrote ca.pem, ca.key and masa.pem to %s, valid until %s\n", dir, opts.NotAfter.Format(time.DateOnly))
 	return nil
-}
-
-// writeNew writes a file that must not be there yet, durably.
-func writeNew(path string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return err
 }

@@ -48,8 +48,8 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// program builds the program for the tests that need a process of their own.
-var program = sync.OnceValues(func() (string, error) {
+// built builds the program for the tests that need a process of their own.
+var built = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(shared.dir, "vouchmill")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {

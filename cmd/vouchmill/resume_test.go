@@ -31,7 +31,7 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	path, err := program()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestAnotherProcessIsToldWhoHoldsTheStore(t *testing.T) {
 		issueArgs(j.store, file(t, "d.csv", serials(3))), {"get", "--store", j.store, "--serial", "SN-000001"}, {"runs", "--store", j.store},
 		{"store", "check", "--store", j.store}, {"verify", "--trust", shared.ca, "--store", j.store}, {"export", "--store", j.store, "--out", filepath.Join(t.TempDir(), "b.tar")},
 	} {
-		path, err := program()
+		path, err := built()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -58,7 +58,7 @@ it was written. Signatures are not looked at: verify does that.`,
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%d runs, %d pages, %d vouchers read; %d damages\n", checked.Runs, checked.Pages, checked.Vouchers, checked.Damaged)
 				if checked.Damaged > 0 {
-					return &exitError{code: exitIO}
+					return &exitError{Code: exitIO}
 				}
 				return nil
 			})

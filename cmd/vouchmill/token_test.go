@@ -51,7 +51,7 @@ func softToken(t *testing.T) (uri string) {
 }
 
 func TestAKeyOnATokenIsMadeMeasuredAndSignsARun(t *testing.T) {
-	path, err := program()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -200,7 +200,7 @@ func (o *verifyOptions) verify(cmd *cobra.Command, cfg verify.Config) error {
 		printReport(out, report)
 	}
 	if err = errors.Join(err, out.Flush()); err == nil && !report.OK() {
-		return &exitError{code: exitFailed}
+		return &exitError{Code: exitFailed}
 	}
 	return ioError(err)
 }

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -16,7 +16,8 @@ import (
 	"github.com/vouchmill/vouchmill/sign/wide"
 )
 
-func newVersion() *cobra.Command {
+// NewVersion makes the sub-command version.
+func NewVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version and what signs here",
@@ -27,7 +28,7 @@ func newVersion() *cobra.Command {
 				version = info.Main.Version
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "vouchmill %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(out, "%s %s %s %s/%s\n", cmd.Root().Name(), version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			key, err := sign.GenerateKey(sign.ES256, nil)
 			if err != nil {
 				return err
@@ -49,14 +50,16 @@ func implementation(names []string) string {
 	return names[0] + ", the best here of " + strings.Join(names, ", ")
 }
 
-func newMan() *cobra.Command {
+// NewMan makes the sub-command that writes the manual pages.
+func NewMan() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "man --out DIR",
 		Short: "Write the manual pages",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ioError(doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "VOUCHMILL", Section: "1", Source: "Vouchmill"}, dir))
+			root := cmd.Root()
+			return IOError(doc.GenManTree(root, &doc.GenManHeader{Title: strings.ToUpper(root.Name()), Section: "1", Source: "Vouchmill"}, dir))
 		},
 	}
 	cmd.Flags().StringVar(&dir, "out", "", "directory for the pages")
