@@ -235,9 +235,9 @@ func TestEveryChangeOfWhatIsProvenIsFound(t *testing.T) {
 	}
 	for _, part := range [][2]int{{from(`"events"`), from(`],"truncation"`)}, {from(`"` + audit.ProofMember), len(body)}} {
 		for at := part[0]; at < part[1]; at++ {
-			for bit := range 8 {
+			for _, mask := range []byte{1, 1 << (at % 8), 1<<6 | 1} {
 				changed := bytes.Clone(body)
-				changed[at] ^= 1 << bit
+				changed[at] ^= mask
 				try(at, changed)
 			}
 			try(at, append(bytes.Clone(body[:at]), body[at+1:]...))
@@ -245,7 +245,7 @@ func TestEveryChangeOfWhatIsProvenIsFound(t *testing.T) {
 	}
 	// What passes are the unused bits at the end of base64, and the names of two
 	// members that are null.
-	if passed > 100 {
+	if passed > 60 {
 		t.Errorf("%d changes pass", passed)
 	}
 }
