@@ -20,10 +20,7 @@ type checker struct {
 	chains   *chains
 	digests  digests
 	verifier sign.Verifier
-	payloads codec.PayloadDecoder
-	voucher  codec.Voucher // read last
-	sound    bool          // nothing but its serial number can be wrong with it
-	keyID    []byte        // in its idevid-issuer
+	readers  [codec.FormatCOSE + 1]reader // by format, as a pile may mix them
 	pins     pins
 	rebuild  rebuilder
 
@@ -47,8 +44,11 @@ func newChecker(trust *Trust, expect *Expectation, limits codec.Limits) (*checke
 	if err != nil {
 		return nil, err
 	}
-	return &checker{at: trust.At, expect: expect, limits: limits, chains: newChains(trust), verifier: verifier, leaf: leaf,
-		payloads: codec.PayloadDecoder{Unknown: codec.KeepUnknown, Remember: true}, pins: newPins()}, nil
+	c := &checker{at: trust.At, expect: expect, limits: limits, chains: newChains(trust), verifier: verifier, leaf: leaf, pins: newPins()}
+	for i := range c.readers {
+		c.readers[i].decoder = codec.PayloadDecoder{Unknown: codec.KeepUnknown, Remember: true}
+	}
+	return c, nil
 }
 
 // check checks all vouchers of b and leaves in each item what is wrong with it.
@@ -58,7 +58,6 @@ func (c *checker) check(b *batch) error {
 		return nil
 	}
 	c.limits.SerialBytes = b.source.serialBytes
-	c.payloads.Limits = c.limits
 	for len(c.subjects) < len(b.items) {
 		c.subjects = append(c.subjects, subject{})
 	}
@@ -215,7 +214,7 @@ func (c *checker) addLeaf(alg *sign.Algorithm, s *subject) error {
 		return nil
 	}
 	var err error
-	s.leaf, err = c.digests.add(h, partSigned, s.envelope.Signers[0].Signed)
+	s.leaf, err = c.digests.add(h, signedPart(s.envelope.Format), s.envelope.Signers[0].Signed)
 	return err
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 
+	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -12,15 +13,18 @@ type digests struct {
 	sets []digestSet // by HashID and part
 }
 
-// A part of a voucher, as far as its beginning is concerned: those of a run
-// begin alike in the same part.
+// A part of a voucher: those of a run begin alike in the same part.
 type part uint8
 
+// The payload of a CMS voucher, and what the signature is over, by format.
 const (
-	partContent part = iota // the payload
-	partSigned              // what the signature is over
-	parts
+	partContent part = iota
+	partSigned
+	parts = partSigned + part(codec.FormatCOSE) + 1
 )
+
+// signedPart is what the signature of a voucher is over.
+func signedPart(f codec.Format) part { return partSigned + part(f) }
 
 type digestSet struct {
 	hasher   *sign.Hasher

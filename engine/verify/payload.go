@@ -25,25 +25,43 @@ type Expectation struct {
 	IssuerKeyID []byte
 }
 
+// A reader reads the payloads of one format and remembers what it found out
+// about the last.
+type reader struct {
+	decoder codec.PayloadDecoder
+	voucher codec.Voucher
+	sound   bool   // nothing but its serial number can be wrong with it
+	keyID   []byte // in its idevid-issuer
+}
+
+// read reads the payload of an envelope. It reports whether all of it but the
+// serial number is that of a voucher with which nothing was wrong.
+func (r *reader) read(e *codec.Envelope, limits codec.Limits) (known bool, err error) {
+	r.decoder.Limits = limits
+	if e.Format == codec.FormatCOSE {
+		err = r.decoder.VoucherCBOR(e.Payload, &r.voucher)
+	} else {
+		err = r.decoder.VoucherJSON(e.Payload, &r.voucher)
+	}
+	r.sound = r.sound && err == nil && r.decoder.Repeated()
+	return r.sound, err
+}
+
 // payload reads what a proven signature is over and checks everything that is
 // said there. Where the payload is that of the voucher before but for the serial
 // number, and nothing was wrong with it, only what depends on the serial number
 // is left to be checked.
 func (c *checker) payload(s *subject, it *item, b *batch) {
-	v := &c.voucher
-	var err error
-	if s.envelope.Format == codec.FormatCOSE {
-		err = c.payloads.VoucherCBOR(s.envelope.Payload, v)
-	} else {
-		err = c.payloads.VoucherJSON(s.envelope.Payload, v)
-	}
+	r := &c.readers[s.envelope.Format]
+	v := &r.voucher
+	known, err := r.read(&s.envelope, c.limits)
 	if err != nil {
 		s.fail(found(CheckPayload, "ask the issuer, who signed this, for a voucher", "%v", err))
 		return
 	}
 	it.serial = b.keep(v.SerialNumber)
-	if c.sound && c.payloads.Repeated() {
-		it.keyID = b.keep(c.keyID)
+	if known {
+		it.keyID = b.keep(r.keyID)
 		if err := codec.CheckSerial(v.SerialNumber, c.limits.SerialBytes); err != nil {
 			s.fail(unruly(err))
 			return
@@ -51,15 +69,15 @@ func (c *checker) payload(s *subject, it *item, b *batch) {
 		c.entry(s, it, b, v)
 		return
 	}
-	c.keyID = c.issuer(s, v)
-	it.keyID = b.keep(c.keyID)
+	r.keyID = c.issuer(s, v)
+	it.keyID = b.keep(r.keyID)
 	for _, check := range []func(*subject, *item, *batch, *codec.Voucher){c.rules, c.times, c.entry, c.pin, c.issued} {
 		if !s.finding.none() {
 			break
 		}
 		check(s, it, b, v)
 	}
-	c.sound = s.finding.none()
+	r.sound = s.finding.none()
 }
 
 // issuer returns the key identifier in the voucher's idevid-issuer.

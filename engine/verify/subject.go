@@ -126,7 +126,7 @@ func (c *checker) hash(s *subject, i int, who *signer, key *sign.PublicKey) erro
 		}
 	}
 	if !alg.Message {
-		if a.signed, err = c.digests.add(alg.Hash, partSigned, signer.Signed); err != nil {
+		if a.signed, err = c.digests.add(alg.Hash, signedPart(s.envelope.Format), signer.Signed); err != nil {
 			return err
 		}
 	}
