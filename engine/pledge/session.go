@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -179,8 +180,10 @@ func Origin(registrar string) (string, error) {
 		u.Path != "" && u.Path != "/" || len(u.Host) > 300 {
 		return "", errors.New("a registrar is named https://HOST or https://HOST:PORT, and not " + strings.ToValidUTF8(registrar[:min(len(registrar), 200)], "?"))
 	}
-	if strings.HasSuffix(u.Host, ":") {
-		return "", errors.New("the port is missing behind the colon in " + registrar)
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", errors.New("the port of a registrar is 1 to 65535, not " + quote(port))
+		}
 	}
 	return originOf(u), nil
 }

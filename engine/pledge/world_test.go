@@ -110,9 +110,9 @@ type party struct {
 	key       crypto.Signer
 }
 
-func newAuthority(t testing.TB, name string) *ca.Authority {
+func newAuthority(t testing.TB, name string, key crypto.Signer) *ca.Authority {
 	t.Helper()
-	return must[*ca.Authority](t)(ca.NewRoot(ca.RootParams{CommonName: name, Key: newKey(t), NotBefore: epoch.Add(-time.Hour), NotAfter: epoch.AddDate(20, 0, 0), PathLen: -1}, ca.Options{}))
+	return must[*ca.Authority](t)(ca.NewRoot(ca.RootParams{CommonName: name, Key: key, NotBefore: epoch.Add(-time.Hour), NotAfter: epoch.AddDate(20, 0, 0), PathLen: -1}, ca.Options{}))
 }
 
 func newKey(t testing.TB) crypto.Signer {
@@ -141,7 +141,7 @@ const serial = "JADA123456789"
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: epoch}, storage: newMemory(), random: rand.NewChaCha8([32]byte{1})}
-	w.maker.authority, w.maker.key = newAuthority(t, "Maker CA"), newKey(t)
+	w.maker.authority, w.maker.key = newAuthority(t, "Maker CA", newKey(t)), newKey(t)
 	signer := must[*x509.Certificate](t)(w.maker.authority.VoucherSigner(entity("Maker MASA", w.maker.key)))
 	w.maker.chain = []*x509.Certificate{signer, w.maker.authority.Certificate()}
 	key := newKey(t)
@@ -194,6 +194,7 @@ func (n network) Exchange(ctx context.Context, c *pledge.Call) (*pledge.Reply, e
 type registrar struct {
 	w      *world
 	domain *ca.Authority
+	root   crypto.Signer // the key of domain
 	chain  []*x509.Certificate
 	key    crypto.Signer
 	down   bool
@@ -211,7 +212,8 @@ type registrar struct {
 
 func newRegistrar(t testing.TB, w *world, host string) *registrar {
 	t.Helper()
-	r := &registrar{w: w, domain: newAuthority(t, "Domain CA of "+host), key: newKey(t),
+	root := newKey(t)
+	r := &registrar{w: w, domain: newAuthority(t, "Domain CA of "+host, root), root: root, key: newKey(t),
 		bodies: map[string][][]byte{}, clients: map[string]*x509.Certificate{}, last: map[string]*pledge.Call{}}
 	params := entity(host, r.key)
 	params.Names.DNS = []string{host}
@@ -237,7 +239,8 @@ func (r *registrar) exchange(ctx context.Context, c *pledge.Call) (*pledge.Reply
 	if err != nil {
 		return nil, err
 	}
-	segment := c.Path[strings.LastIndex(c.Path, "/")+1:]
+	path, _, _ := strings.Cut(c.Path, "?")
+	segment := path[strings.LastIndex(path, "/")+1:]
 	if segment == "voucher_status" || segment == "enrollstatus" {
 		r.calls = append(r.calls, segment+":"+status(r.w.t, body))
 	} else {
@@ -311,3 +314,20 @@ func cloneFiles(m *memory) map[string][]byte { return maps.Clone(m.files) }
 func idevidParams(serial string, key crypto.Signer) ca.IDevIDParams {
 	return ca.IDevIDParams{SerialNumber: serial, PublicKey: key.Public(), NotBefore: epoch}
 }
+
+func equalKeys(a, b crypto.PublicKey) bool {
+	known, ok := a.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && known.Equal(b)
+}
+
+// subject is a DER Name of a serial number alone.
+func subject(t testing.TB, serial string) []byte {
+	t.Helper()
+	return must[[]byte](t)(est.AppendName(nil, []est.NameAttribute{{ID: est.OIDSerialNumber, Tag: est.TagPrintableString, Value: []byte(serial)}}))
+}
+
+func (w *world) ldevidParams(serial string, key crypto.Signer) ca.LDevIDParams {
+	return ca.LDevIDParams{RawSubject: subject(w.t, serial), PublicKey: key.Public(), NotBefore: epoch, NotAfter: epoch.AddDate(1, 0, 0)}
+}
+
+func (w *world) domainKey() crypto.Signer { return w.registrar.root }
