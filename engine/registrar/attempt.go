@@ -117,11 +117,31 @@ func (a *attempt) record(ctx context.Context, refusal *decision.Refusal) {
 		if a.id == nil {
 			return addStranger(tx, entry)
 		}
+		if err := a.meet(tx); err != nil {
+			return err
+		}
 		return addAttempt(tx, *a.id, entry)
 	})
 	if err != nil {
 		a.s.observe(Event{Level: Warning, Name: "attempt-lost", Request: a.r.ID, Text: "the attempt could not be recorded: " + err.Error()})
 	}
+}
+
+// meet puts a device on record that failed before it could be admitted.
+func (a *attempt) meet(tx state.Tx) error {
+	if a.who == nil {
+		return nil
+	}
+	key := deviceKey(prefixDevice, a.who.ID)
+	dev, known, err := get[deviceRecord](tx, key)
+	if err != nil || known {
+		return err
+	}
+	dev.seen(a.who, a.r.Now)
+	if err := noteIDevID(tx, a.who); err != nil {
+		return err
+	}
+	return put(tx, key, &dev)
 }
 
 // entry is the attempt as it is kept.
