@@ -31,6 +31,6 @@ Exit codes: 0 done; 1 some vouchers failed or a bad row stopped the run;
 2 usage or configuration; 3 store or I/O; 4 interrupted by a signal, what is
 durable stays and the same command continues.`,
 	}
-	root.AddCommand(newKeygen(), newBenchKey(), newIssue(), newGet(), newExport(), newVerify(), newInspect(), newRuns(), newStore(), newDemo(), program.NewVersion(), program.NewMan())
+	root.AddCommand(newKeygen(), newBenchKey(), newIssue(), newGet(), newExport(), newVerify(), newVerifyLog(), newInspect(), newRuns(), newStore(), newDemo(), program.NewVersion(), program.NewMan())
 	return root
 }

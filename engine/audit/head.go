@@ -97,11 +97,18 @@ type Verifier struct {
 	known  note.Verifiers
 }
 
-// NewVerifier reads verifier keys, all of one log.
+// NewVerifier reads verifier keys, all of one log. One that is given twice counts
+// once.
 func NewVerifier(keys ...string) (*Verifier, error) {
 	var all []note.Verifier
+	seen := map[string]bool{}
 	for _, key := range keys {
-		v, err := note.NewVerifier(strings.TrimSpace(key))
+		key = strings.TrimSpace(key)
+		if seen[key] {
+			continue // package note would call it ambiguous
+		}
+		seen[key] = true
+		v, err := note.NewVerifier(key)
 		if err != nil {
 			// Not shown: it may be the signer's, which is secret.
 			return nil, errors.New("audit: what is given is not the verifier key of a log (ORIGIN+HASH+KEY)")

@@ -121,7 +121,7 @@ func TestKeysThatAreNoneAreRefusedAndNotShown(t *testing.T) {
 
 func TestALogMayChangeItsKey(t *testing.T) {
 	b, c := newBench(t), newBench(t)
-	both, err := audit.NewVerifier(b.log.Signer().VerifierKey(), c.log.Signer().VerifierKey())
+	both, err := audit.NewVerifier(b.log.Signer().VerifierKey(), c.log.Signer().VerifierKey(), b.log.Signer().VerifierKey())
 	if err != nil {
 		t.Fatal(err)
 	}

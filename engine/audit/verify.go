@@ -153,7 +153,8 @@ func (e *ProofEntry) parse(item []byte) error {
 
 // Evidence is what [VerifyFiles] found to hold.
 type Evidence struct {
-	Head    Head // of the saved answer
+	Head    Head   // of the saved answer
+	Signed  []byte // the same as its signer wrote it, to be kept for the next time
 	Older   *Head
 	Entries []ProofEntry
 	Device  *device.ID // when all vouchers among the entries are of one device
@@ -188,7 +189,7 @@ func VerifyFiles(v *Verifier, saved, older, consistency []byte) (*Evidence, erro
 	if err != nil {
 		return nil, err
 	}
-	found := &Evidence{Entries: p.Entries, Device: oneDevice(p.Entries)}
+	found := &Evidence{Signed: p.Head, Entries: p.Entries, Device: oneDevice(p.Entries)}
 	if found.Head, err = p.verify(v); err != nil {
 		return nil, err
 	}
