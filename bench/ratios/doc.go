@@ -5,5 +5,6 @@
 //
 //	go run ./bench/ratios [-rounds 5] [-time 300ms] [-only REGEXP]
 //
-// VOUCHMILL_BENCH_N sets the size of device lists, as for the benchmarks.
+// Rows beside OpenSSL take the rates of its command "openssl speed", from the
+// path. VOUCHMILL_BENCH_N sets the size of device lists, as for the benchmarks.
 package main

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +50,8 @@ func run(out io.Writer, rounds int, time, only string) error {
 	}
 	for i := range rounds {
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", i+1, rounds)
-		for name, s := range suites {
+		for _, name := range slices.Sorted(maps.Keys(suites)) {
+			s := suites[name]
 			results, err := s.measure(pattern(name, rows), time)
 			if err != nil {
 				return err
@@ -67,6 +69,11 @@ func run(out io.Writer, rounds int, time, only string) error {
 	return print(out, rows, rounds)
 }
 
+// A measurer measures what alternatives separated by | name.
+type measurer interface {
+	measure(names, time string) (results, error)
+}
+
 // A suite is a test binary with how it is run.
 type suite struct {
 	binary string
@@ -76,26 +83,24 @@ type suite struct {
 }
 
 // build compiles the benchmarks, so that rounds run nothing else.
-func build(dir string) (map[string]suite, error) {
+func build(dir string) (map[string]measurer, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list -m %s: %w; run this within the module", module, err)
 	}
 	root := strings.TrimSpace(string(out))
 	own, peers := filepath.Join(root, "bench"), filepath.Join(root, "bench", "peers")
-	suites := map[string]suite{
-		"bench":    {binary: filepath.Join(dir, "bench"), dir: own},
-		"portable": {binary: filepath.Join(dir, "bench"), dir: own, env: []string{"VOUCHMILL_SIGN_IMPL=portable"}},
-		"peers":    {binary: filepath.Join(dir, "peers"), dir: peers, args: []string{"-test.cpu=1"}},
-	}
-	for _, name := range []string{"bench", "peers"} {
-		compile := exec.Command("go", "test", "-c", "-o", suites[name].binary, ".")
-		compile.Dir, compile.Stderr = suites[name].dir, os.Stderr
+	ours := suite{binary: filepath.Join(dir, "bench"), dir: own}
+	portable := suite{binary: ours.binary, dir: own, env: []string{"VOUCHMILL_SIGN_IMPL=portable"}}
+	others := suite{binary: filepath.Join(dir, "peers"), dir: peers, args: []string{"-test.cpu=1"}}
+	for _, s := range []suite{ours, others} {
+		compile := exec.Command("go", "test", "-c", "-o", s.binary, ".")
+		compile.Dir, compile.Stderr = s.dir, os.Stderr
 		if err := compile.Run(); err != nil {
 			return nil, fmt.Errorf("go test -c in %s: %w", compile.Dir, err)
 		}
 	}
-	return suites, nil
+	return map[string]measurer{"bench": ours, "portable": portable, "peers": others, "openssl": openssl{}}, nil
 }
 
 // pattern matches the benchmarks of a suite that the rows need.

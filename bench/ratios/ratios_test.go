@@ -36,3 +36,17 @@ func TestARowsRatioIsTheMedianOfItsRounds(t *testing.T) {
 		t.Errorf("table %q, %v", b.String(), err)
 	}
 }
+
+func TestRatesOfOpenSSLAreRead(t *testing.T) {
+	found := parseOpenSSL(`                              sign    verify    sign/s verify/s
+ 256 bits ecdsa (nistp256)   0.0000s   0.0001s  40000.0  12500.0
+`)
+	if found[opensslSign]["ns-cpu/sig"] != 25000 || found[opensslVerify]["ns-cpu/sig"] != 80000 {
+		t.Errorf("found %v", found)
+	}
+	for _, out := range []string{"", "256 bits ecdsa (nistp256)", "ecdsa (nistp256) 0 0", "384 bits ecdsa (nistp384) 1 2"} {
+		if found := parseOpenSSL(out); found != nil {
+			t.Errorf("%q: %v", out, found)
+		}
+	}
+}

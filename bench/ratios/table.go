@@ -6,7 +6,7 @@ const module = "github.com/vouchmill/vouchmill"
 
 // A value is one metric of one benchmark.
 type value struct {
-	suite string // bench, portable or peers
+	suite string // bench, portable, peers or openssl
 	name  string // without Benchmark in front
 	unit  string
 }
@@ -52,21 +52,32 @@ func table() []row {
 	signed := func(impl string, batch int) value {
 		return value{"bench", fmt.Sprintf("Sign/alg=es256/impl=%s/batch=%d", impl, batch), "ns-cpu/sig"}
 	}
-	verified := func(impl string) value {
-		return value{"bench", "VerifySig/alg=es256/keys=one/impl=" + impl, "ns-cpu/sig"}
+	verifiedBy := func(keys, impl string) value {
+		return value{"bench", fmt.Sprintf("VerifySig/alg=es256/keys=%s/impl=%s", keys, impl), "ns-cpu/sig"}
 	}
+	verified := func(impl string) value { return verifiedBy("one", impl) }
+	foreign := func(name string) value { return value{"openssl", name, "ns-cpu/sig"} }
 	add("ES256 signed, portable, batches of 256 ÷ crypto/ecdsa", "≥ 1.5", signed("crypto", 1), signed("portable", 256))
 	add("ES256 signed, wide, batches of 256 ÷ crypto/ecdsa", "", signed("crypto", 1), signed("wide", 256))
+	add("a lone ES256 signature, portable ÷ crypto/ecdsa", "≥ 1", signed("crypto", 1), signed("portable", 1))
+	add("ES256 signed, wide, batches of 256, proved ÷ OpenSSL", "≥ 15", foreign(opensslSign), signed("wide", 256))
+	add("ES256 signed, wide, batches of 16 ÷ OpenSSL", "≥ 12", foreign(opensslSign), signed("wide", 16))
 	add("ES256 verified, wide, one key ÷ crypto/ecdsa", "", verified("std"), verified("wide"))
+	add("ES256 verified, wide, one key ÷ OpenSSL", "≥ 26", foreign(opensslVerify), verified("wide"))
+	add("ES256 verified, wide, distinct keys ÷ OpenSSL", "≥ 8.5", foreign(opensslVerify), verifiedBy("distinct", "wide"))
+	add("cms, list to durable store, best signer ÷ OpenSSL signing once", "≥ 8, wide",
+		foreign(opensslSign), value{"bench", "Issue/env=cms/alg=es256/sink=store", "ns-cpu/voucher"})
+	add("cms, every check of a stored run ÷ OpenSSL verifying once", "≥ 15, wide",
+		foreign(opensslVerify), value{"bench", "Verify/env=cms/source=store", "ns-cpu/voucher"})
 
-	for _, peer := range []struct{ env, name, made, read string }{
-		{"cms", "smallstep-pkcs7", "≥ 3", "≥ 10"}, {"jws", "go-jose", "≥ 2.5", "≥ 10"}, {"cose", "go-cose", "≥ 1.7", "≥ 10"},
+	for _, peer := range []struct{ env, name, made, best, read string }{
+		{"cms", "smallstep-pkcs7", "≥ 3", "≥ 25, wide", "≥ 10"}, {"jws", "go-jose", "≥ 2.5", "≥ 20, wide", "≥ 10"}, {"cose", "go-cose", "≥ 1.7", "≥ 15, wide", "≥ 10"},
 	} {
 		of := func(top, impl string) value {
 			return value{"peers", fmt.Sprintf("%s/env=%s/impl=%s", top, peer.env, impl), "ns-cpu/voucher"}
 		}
 		add(fmt.Sprintf("%s made in memory, portable ÷ %s", peer.env, peer.name), peer.made, of("Make", peer.name), of("Make", "portable"))
-		add(fmt.Sprintf("%s made in memory, best signer ÷ %s", peer.env, peer.name), "", of("Make", peer.name), of("Make", "vouchmill"))
+		add(fmt.Sprintf("%s made in memory, best signer ÷ %s", peer.env, peer.name), peer.best, of("Make", peer.name), of("Make", "vouchmill"))
 		add(fmt.Sprintf("%s read, envelope ÷ %s", peer.env, peer.name), peer.read, of("Read", peer.name), of("Read", "vouchmill"))
 		add(fmt.Sprintf("%s read, envelope and all leaves ÷ %s, envelope", peer.env, peer.name), "", of("Read", peer.name), of("Read", "vouchmill-whole"))
 	}
