@@ -53,8 +53,11 @@
 //
 // # Memory and space
 //
-// Memory tables and their logs take up to some 70 MiB, independent of how much is
-// kept; the index of the tables adds about 1 octet for every 100 that are kept.
+// An open DB takes some 15 MiB, below 100 MiB at thousands of Updates a second,
+// and some 300 MiB while tens of MiB are written every second; none of that grows
+// with how much is kept. The index of the tables adds about 1 octet for every 100
+// that are kept, and tables are read through the page cache.
+//
 // Values of [MaxInline] octets and more are kept apart, and the space of those
 // that were replaced is given back when the DB is opened. Below a floor of free
 // space nothing is written ([ErrFull]).
