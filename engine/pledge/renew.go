@@ -15,8 +15,8 @@ import (
 // subject and subjectAltName. The registrar must chain to the CA certificates the
 // device holds, which are fetched anew as well. Of the Config, IDevID and
 // what concerns vouchers are not needed. While the registrar has not decided,
-// Renew asks again, with the same request, until ctx ends: the error is then the
-// context's cause.
+// Renew asks again, with the same request, until ctx ends: the error is then a
+// *decision.Refusal of kind Pending around the context's cause.
 //
 // The old key and certificate stay in force until the new ones are durable. Other
 // errors are a *decision.Refusal, the network's, or a *StorageError.
@@ -111,7 +111,7 @@ func (r *renewal) sign(ctx context.Context, e *enrolment) ([]byte, error) {
 			return nil, decision.Refuse(PendingTooLong, "not decided after %v; giving up", clock.Now().Sub(since).Round(time.Second))
 		}
 		if clock.Sleep(ctx, wait) != nil {
-			return nil, context.Cause(ctx)
+			return nil, decision.Refuse(decision.Pending, "the registrar has not decided yet: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -106,7 +106,7 @@ func TestTheDeviceShowsItsCertificateAndNoName(t *testing.T) {
 				http.Error(w, "bad", 400)
 			}
 			if r.Header.Get("User-Agent") != "" || r.Header.Get("Accept") != "text/plain" || r.Header.Get("Accept-Encoding") != "" {
-				http.Error(w, "bad", 406)
+				http.Error(w, "bad", http.StatusNotAcceptable)
 			}
 		})
 		var met []*x509.Certificate
