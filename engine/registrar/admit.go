@@ -101,8 +101,7 @@ func (s *Service) admitIn(tx state.Tx, a *attempt, p *pledgeRequest, dev *device
 // recall finds the voucher for the identical request.
 func (s *Service) recall(tx state.Tx, a *attempt, p *pledgeRequest, dev *deviceRecord, out *admission) (refusal, err error) {
 	key := voucherKey(p.digest, a.who.SPKI)
-	record, found, err := get[voucherRecord](tx, under(prefixVoucher, key[:]))
-	if err != nil || !found || record.Until <= a.r.Now.Unix() || !formatIn(record.Format, p.accept) {
+	if out.cached, err = keptIn(tx, key, p, a.r.Now); err != nil || out.cached == nil {
 		return nil, err
 	}
 	if m := dev.Voucher; m != nil && m.Request == key {
@@ -111,7 +110,6 @@ func (s *Service) recall(tx state.Tx, a *attempt, p *pledgeRequest, dev *deviceR
 		}
 		m.Delivered = true
 	}
-	out.cached = &record
 	return nil, nil
 }
 

@@ -3,6 +3,7 @@ package registrar
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
@@ -134,10 +135,11 @@ func (s *Service) fly(f *flight, a *attempt, p *pledgeRequest, m *masa, admitted
 	}
 	s.mu.Unlock()
 	close(f.landed)
-	if !waited && f.err != nil {
-		// Nobody is here to be told. Whoever asks within a while is.
+	if f.err != nil {
 		s.cfg.AfterFunc(outcomeMemory, func() { s.forget(f) })
-		s.tell(a.r.ID, a.id, decision.Of(f.err))
+		if !waited { // nobody is here to be told; whoever asks within a while is
+			s.tell(a.r.ID, a.id, decision.Of(f.err))
+		}
 	}
 	if verdict != nil {
 		s.judge(verdict)
@@ -160,6 +162,12 @@ func (s *Service) forget(f *flight) {
 func (s *Service) obtain(f *flight, a *attempt, p *pledgeRequest, m *masa, admitted *admission) (*exchange.Answer, error) {
 	ctx, cancel := s.within(s.life, s.cfg.MASATimeout)
 	defer cancel()
+	// The flight before this one may have landed since the database was asked.
+	if v, err := s.kept(ctx, f.key, p, a.r.Now); err != nil {
+		return nil, stored(err)
+	} else if v != nil {
+		return voucherAnswer(v.Format, v.Body)
+	}
 	request, err := s.registrarRequest(ctx, a.who, p, admitted.sent)
 	if err != nil {
 		return nil, a.trail.Refuse(decision.Internal, "registrar-request", "%w", err)
@@ -195,6 +203,23 @@ func (s *Service) obtain(f *flight, a *attempt, p *pledgeRequest, m *masa, admit
 	}
 	s.observe(Event{Name: "voucher", Request: a.r.ID, Device: a.who.ID.String(), Text: "voucher from " + m.origin})
 	return answered(format.MediaType(), body), nil
+}
+
+// kept finds the voucher that a request was answered with.
+func (s *Service) kept(ctx context.Context, key digest, p *pledgeRequest, now time.Time) (v *voucherRecord, err error) {
+	err = s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
+		v, err = keptIn(r, key, p, now)
+		return err
+	})
+	return v, err
+}
+
+func keptIn(r state.Reader, key digest, p *pledgeRequest, now time.Time) (*voucherRecord, error) {
+	record, found, err := get[voucherRecord](r, under(prefixVoucher, key[:]))
+	if err != nil || !found || record.Until <= now.Unix() || !formatIn(record.Format, p.accept) {
+		return nil, err
+	}
+	return &record, nil
 }
 
 // keepVoucher makes a voucher and what it means for its device durable, in one
