@@ -28,7 +28,7 @@ func (e *ProofError) Unwrap() error { return e.Err }
 
 // A DamageError is a part of the log that is missing or not what was written.
 type DamageError struct {
-	Part  string // "size", "hash", "record", "private part"
+	Part  string // "size", "event", "summary of a device", …
 	Index uint64
 	Err   error
 }

@@ -1,12 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -18,18 +18,14 @@ import (
 // H is the SHA-256 of device.ID.AppendKey.
 //
 //	audit/n                the number of events
-//	audit/h NUMBER         a hash of the tree, by its tlog stored-hash index
-//	audit/r INDEX          the record of an event
-//	audit/p INDEX          its private part
+//	audit/e INDEX          an event, see stored
 //	audit/d H ^INDEX       an event of a device, the newest first: nonced octet, domainID
 //	audit/s H n DOMAINID   how many events, nonced (n = 1) or not (0), of a device and
 //	                       domain there are, and the index of the newest
 //	audit/u RUN 00 INDEX   an event of a run, by name
 const (
 	keySize    = "audit/n"
-	keyHash    = "audit/h"
-	keyRecord  = "audit/r"
-	keyPrivate = "audit/p"
+	keyEvent   = "audit/e"
 	keyDevice  = "audit/d"
 	keySummary = "audit/s"
 	keyRun     = "audit/u"
@@ -90,12 +86,12 @@ func (l *Log) Append(tx state.Tx, e *Event) (index uint64, err error) {
 	if err := vacant(tx, index); err != nil {
 		return 0, err
 	}
-	if err := extend(tx, index, tlog.RecordHash(record)); err != nil {
+	hashes, err := tlog.StoredHashes(int64(index), record, hashReader{tx})
+	if err != nil {
 		return 0, err
 	}
 	if err := errors.Join(
-		tx.Set(numbered(keyRecord, index), record),
-		tx.Set(numbered(keyPrivate, index), private),
+		tx.Set(numbered(keyEvent, index), stored{hashes, record, private}.encode()),
 		tx.Set([]byte(keySize), binary.BigEndian.AppendUint64(nil, index+1)),
 	); err != nil {
 		return 0, err
@@ -112,7 +108,7 @@ func vacant(r state.Reader, index uint64) error {
 	if index >= MaxSize {
 		return fmt.Errorf("audit: the log is full, it has %d events", index)
 	}
-	_, err := r.Get(numbered(keyRecord, index))
+	_, err := r.Get(numbered(keyEvent, index))
 	switch {
 	case err == nil:
 		return &DamageError{"size", index, errors.New("there are more events than it says")}
@@ -122,19 +118,46 @@ func vacant(r state.Reader, index uint64) error {
 	return err
 }
 
-// extend adds the hash of a leaf to the tree.
-func extend(tx state.Tx, index uint64, leaf Hash) error {
-	hashes, err := tlog.StoredHashesForRecordHash(int64(index), leaf, hashReader{tx})
+// A stored is the value of an event: the hashes of the tree that it completes,
+// from the leaf upwards (an octet tells how many), the record (two octets tell
+// its length), and the private part.
+type stored struct {
+	hashes  []Hash
+	record  []byte
+	private []byte
+}
+
+func (s stored) encode() []byte {
+	b := make([]byte, 0, 3+len(s.hashes)*tlog.HashSize+len(s.record)+len(s.private))
+	b = append(b, byte(len(s.hashes)))
+	for _, h := range s.hashes {
+		b = append(b, h[:]...)
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s.record)))
+	return append(append(b, s.record...), s.private...)
+}
+
+// readStored reads the value of an event. One that is not there is
+// state.ErrNotFound.
+func readStored(r state.Reader, index uint64) (s stored, err error) {
+	b, err := r.Get(numbered(keyEvent, index))
 	if err != nil {
-		return err
+		return s, err
 	}
-	at := uint64(tlog.StoredHashIndex(0, int64(index)))
-	for i, h := range hashes {
-		if err := tx.Set(numbered(keyHash, at+uint64(i)), h[:]); err != nil {
-			return err
-		}
+	damaged := &DamageError{"event", index, errLength(b)}
+	if len(b) < 1 || len(b) < 3+int(b[0])*tlog.HashSize {
+		return s, damaged
 	}
-	return nil
+	s.hashes, b = make([]Hash, b[0]), b[1:]
+	for i := range s.hashes {
+		s.hashes[i], b = Hash(b[:tlog.HashSize]), b[tlog.HashSize:]
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if b = b[2:]; len(b) < n {
+		return s, damaged
+	}
+	s.record, s.private = b[:n], b[n:]
+	return s, nil
 }
 
 // indexDevice makes the event of a voucher one that is found by its device.
@@ -180,20 +203,23 @@ func size(r state.Reader) (uint64, error) {
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// hashReader reads the hashes of the tree.
+// hashReader reads the hashes of the tree: that of a subtree is with the event
+// that completed it.
 type hashReader struct{ r state.Reader }
 
 func (h hashReader) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 	out := make([]tlog.Hash, len(indexes))
-	for i, n := range indexes {
-		value, err := h.r.Get(numbered(keyHash, uint64(n)))
-		if errors.Is(err, state.ErrNotFound) || err == nil && len(value) != tlog.HashSize {
-			return nil, &DamageError{"hash", uint64(n), errors.New("it is missing or has another length")}
+	for i, at := range indexes {
+		level, n := tlog.SplitStoredHashIndex(at)
+		event := uint64(n+1)<<level - 1
+		s, err := readStored(h.r, event)
+		if errors.Is(err, state.ErrNotFound) || err == nil && level >= len(s.hashes) {
+			err = &DamageError{"event", event, errors.New("a hash of the tree is missing")}
 		}
 		if err != nil {
 			return nil, err
 		}
-		out[i] = tlog.Hash(value)
+		out[i] = s.hashes[level]
 	}
 	return out, nil
 }
@@ -232,22 +258,18 @@ type Entry struct {
 // ReadEntry returns the event at an index, private part included. An index
 // that is not in the log is state.ErrNotFound.
 func ReadEntry(r state.Reader, index uint64) (*Entry, error) {
-	record, err := r.Get(numbered(keyRecord, index))
+	s, err := readStored(r, index)
 	if err != nil {
 		return nil, err
 	}
-	e, digest, err := parseRecord(record)
-	if err != nil {
-		return nil, &DamageError{"record", index, err}
-	}
-	private, err := r.Get(numbered(keyPrivate, index))
+	e, digest, err := parseRecord(s.record)
 	if err == nil {
-		err = e.addPrivate(private, digest)
+		err = e.addPrivate(s.private, digest)
 	}
 	if err != nil {
-		return nil, &DamageError{"private part", index, err}
+		return nil, &DamageError{"event", index, err}
 	}
-	return &Entry{index, record, e}, nil
+	return &Entry{index, s.record, e}, nil
 }
 
 // DeviceEntries calls f with the events of a device, the newest first, until f
@@ -294,29 +316,33 @@ func Check(r state.Reader) (Head, error) {
 		return Head{}, err
 	}
 	for i := range n {
-		e, err := ReadEntry(r, i)
-		if errors.Is(err, state.ErrNotFound) {
-			err = &DamageError{"record", i, err}
-		}
-		if err != nil {
+		if err := checkEntry(r, i); err != nil {
 			return Head{}, err
-		}
-		want, err := tlog.StoredHashes(int64(i), e.Record, hashReader{r})
-		if err != nil {
-			return Head{}, err
-		}
-		at := uint64(tlog.StoredHashIndex(0, int64(i)))
-		for j, h := range want {
-			got, err := r.Get(numbered(keyHash, at+uint64(j)))
-			if err != nil || !bytes.Equal(got, h[:]) {
-				return Head{}, &DamageError{"hash", at + uint64(j), errors.Join(err, errors.New("it is not that of the records"))}
-			}
 		}
 	}
 	if err := vacant(r, n); err != nil {
 		return Head{}, err
 	}
 	return ReadHead(r)
+}
+
+func checkEntry(r state.Reader, index uint64) error {
+	e, err := ReadEntry(r, index)
+	if errors.Is(err, state.ErrNotFound) {
+		return &DamageError{"event", index, err}
+	}
+	if err != nil {
+		return err
+	}
+	s, err := readStored(r, index)
+	if err != nil {
+		return err
+	}
+	want, err := tlog.StoredHashes(int64(index), e.Record, hashReader{r})
+	if err == nil && !slices.Equal(s.hashes, want) {
+		err = &DamageError{"event", index, errors.New("its hashes are not those of the records")}
+	}
+	return err
 }
 
 func indexOf(octets []byte) (uint64, error) {

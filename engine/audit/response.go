@@ -132,8 +132,9 @@ func appendEvents(dst []byte, events []*shown) []byte {
 }
 
 func appendProofs(dst []byte, r state.Reader, head Head, events []*shown) ([]byte, error) {
+	tree := &memory{r: hashReader{r}, known: map[int64]Hash{}}
 	for i, e := range events {
-		proof, err := tlog.ProveRecord(int64(head.Size), int64(e.entry.Index), hashReader{r})
+		proof, err := tlog.ProveRecord(int64(head.Size), int64(e.entry.Index), tree)
 		if err != nil {
 			return dst, err
 		}
@@ -152,6 +153,29 @@ func appendProofs(dst []byte, r state.Reader, head Head, events []*shown) ([]byt
 		dst = append(append(dst, hashes...), '}')
 	}
 	return dst, nil
+}
+
+// A memory reads each hash once: the proofs of an answer share most of theirs.
+type memory struct {
+	r     hashReader
+	known map[int64]Hash
+}
+
+func (m *memory) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, at := range indexes {
+		h, ok := m.known[at]
+		if !ok {
+			read, err := m.r.ReadHashes([]int64{at})
+			if err != nil {
+				return nil, err
+			}
+			h = read[0]
+			m.known[at] = h
+		}
+		out[i] = h
+	}
+	return out, nil
 }
 
 // A summary is what is known of the events of a device that have one domain and

@@ -227,21 +227,21 @@ func (c *core) run(g *group) {
 		if u.err = c.mayRun(u, g); u.err != nil {
 			continue
 		}
-		t := &tx{base: g.base, all: g.written}
+		t := &tx{base: g.base, group: g.written.root}
 		call(u, t)
-		if u.err != nil || t.own.root == nil {
+		if u.err != nil || len(t.own.list) == 0 {
 			continue
 		}
-		if t.all.use.exceeds() == nil {
-			g.written = t.all
+		if g.written.use.and(t.own.use).exceeds() == nil || g.written.root == nil {
+			g.written.add(&t.own)
 			continue
 		}
 		// What it wrote goes on top of what those before it wrote.
 		before := g.next - 1
 		err := c.finish(g.updates[:before], g.written)
-		*g = group{updates: g.updates[before:], next: 1, base: c.current, room: g.room, written: t.own}
-		if err != nil {
-			u.err, g.written = err, overlay{}
+		*g = group{updates: g.updates[before:], next: 1, base: c.current, room: g.room}
+		if u.err = err; err == nil {
+			g.written.add(&t.own)
 		}
 	}
 	_ = c.finish(g.updates, g.written) // each of them has the error

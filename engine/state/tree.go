@@ -5,9 +5,10 @@ import (
 	"hash/maphash"
 )
 
-// A node is a node of a treap whose nodes never change: setting a key copies
-// the path to it. So a tree is a snapshot, free of charge, and whoever holds a
-// root may read it at any time. The priority of a node is a keyed hash of its
+// A node is a node of a treap. Those that a Memory keeps never change: setting a
+// key copies the path to it. So a tree is a snapshot, free of charge, and whoever
+// holds a root may read it at any time. The tree of a group is its committer's
+// alone and changes in place. The priority of a node is a keyed hash of its
 // key, which makes the shape depend on the keys alone and keeps it flat whoever
 // chose them.
 type node struct {
@@ -37,7 +38,35 @@ func (n *node) get(key []byte) *node {
 
 // with returns the tree with key set. It keeps both slices.
 func (n *node) with(key, value []byte, deleted bool) *node {
-	return n.put(&node{key: key, value: value, deleted: deleted, priority: maphash.Bytes(prioritySeed, key)})
+	return n.put(&node{key: key, value: value, deleted: deleted, priority: priority(key)})
+}
+
+func priority(key []byte) uint64 { return maphash.Bytes(prioritySeed, key) }
+
+// insert is with for a tree that nobody else holds, which it changes. It keeps
+// e.
+func (n *node) insert(e *node) *node {
+	if n == nil {
+		return e
+	}
+	switch c := bytes.Compare(e.key, n.key); {
+	case c == 0:
+		e.left, e.right = n.left, n.right
+		return e
+	case c < 0:
+		n.left = n.left.insert(e)
+		if l := n.left; l.priority > n.priority {
+			n.left, l.right = l.right, n
+			return l
+		}
+	default:
+		n.right = n.right.insert(e)
+		if r := n.right; r.priority > n.priority {
+			n.right, r.left = r.left, n
+			return r
+		}
+	}
+	return n
 }
 
 func (n *node) put(e *node) *node {

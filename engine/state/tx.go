@@ -58,11 +58,10 @@ func stopped(err error) error {
 	return err
 }
 
-// An overlay is what is written and not yet durable: a tree over a snapshot,
-// and how much it holds.
+// An overlay is what a group wrote and is not yet durable.
 type overlay struct {
 	root *node
-	use  usage
+	use  usage // at least what it takes
 }
 
 // usage is what counts against the limits of an update and of a group.
@@ -79,9 +78,14 @@ func (u usage) plus(key, value []byte) usage {
 	return u
 }
 
-func (u usage) minus(key, value []byte) usage {
-	d := usage{}.plus(key, value)
-	return usage{u.entries - d.entries, u.octets - d.octets, u.large - d.large}
+func (u usage) minus(key, value []byte) usage { return u.less(usage{}.plus(key, value)) }
+
+func (u usage) less(v usage) usage {
+	return usage{u.entries - v.entries, u.octets - v.octets, u.large - v.large}
+}
+
+func (u usage) and(v usage) usage {
+	return usage{u.entries + v.entries, u.octets + v.octets, u.large + v.large}
 }
 
 // exceeds names the first limit that is passed, nil if none is.
@@ -97,12 +101,14 @@ func (u usage) exceeds() error {
 	return nil
 }
 
-func (o *overlay) put(key, value []byte, deleted bool) {
-	if old := o.root.get(key); old != nil {
-		o.use = o.use.minus(old.key, old.value)
+// add lays writes over those that are there.
+func (o *overlay) add(w *writes) {
+	o.use = o.use.and(w.use)
+	for i := range w.list {
+		n := &w.list[i]
+		n.priority = priority(n.key)
+		o.root = o.root.insert(n)
 	}
-	o.use = o.use.plus(key, value)
-	o.root = o.root.with(key, value, deleted)
 }
 
 // each calls f with every write in order.
@@ -118,13 +124,69 @@ func (o *overlay) each(f func(n *node) error) error {
 	}
 }
 
-// tx is the Tx of one update: what it wrote itself, and all that it reads over
-// the snapshot.
+// writes are those of one update, each key once.
+type writes struct {
+	list []node
+	at   map[string]int // into list; nil while that is short
+	use  usage
+}
+
+// shortList is how many writes are looked through one by one.
+const shortList = 16
+
+// find returns the write of a key, nil if there is none.
+func (w *writes) find(key []byte) *node {
+	if w.at != nil {
+		if i, ok := w.at[string(key)]; ok {
+			return &w.list[i]
+		}
+		return nil
+	}
+	for i := range w.list {
+		if bytes.Equal(w.list[i].key, key) {
+			return &w.list[i]
+		}
+	}
+	return nil
+}
+
+// put keeps value; key is copied.
+func (w *writes) put(key, value []byte, deleted bool) {
+	if n := w.find(key); n != nil {
+		w.use = w.use.minus(n.key, n.value).plus(n.key, value)
+		n.value, n.deleted = value, deleted
+		return
+	}
+	w.use = w.use.plus(key, value)
+	w.list = append(w.list, node{key: bytes.Clone(key), value: value, deleted: deleted})
+	switch {
+	case w.at != nil:
+		w.at[string(key)] = len(w.list) - 1
+	case len(w.list) > shortList:
+		w.at = make(map[string]int, 4*shortList)
+		for i := range w.list {
+			w.at[string(w.list[i].key)] = i
+		}
+	}
+}
+
+// tree returns a tree of the writes as they are now.
+func (w *writes) tree() (root *node) {
+	for i := range w.list {
+		n := w.list[i]
+		n.priority = priority(n.key)
+		root = root.insert(&n)
+	}
+	return root
+}
+
+// tx is the Tx of one update: what it wrote, over what its group wrote before
+// it, over a snapshot.
 type tx struct {
 	base     snapshot
-	all      overlay // the writes of the group before it, and its own
-	own      overlay // its own
-	err      error   // the first limit passed: nothing can be kept any more
+	group    *node // does not change while the update runs
+	own      writes
+	err      error // the first limit passed: nothing can be kept any more
 	finished bool
 }
 
@@ -132,7 +194,11 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 	if t.finished {
 		return nil, ErrFinished
 	}
-	if n := t.all.root.get(key); n != nil {
+	n := t.own.find(key)
+	if n == nil {
+		n = t.group.get(key)
+	}
+	if n != nil {
 		if n.deleted {
 			return nil, ErrNotFound
 		}
@@ -148,13 +214,15 @@ func (t *tx) Scan(prefix, after []byte, f func(key, value []byte) error) error {
 	if t.finished {
 		return ErrFinished
 	}
-	err := mergeScan(t.base, t.all.root, prefix, after, func(key, value []byte) error {
+	below := func(f func(key, value []byte) error) error {
+		return mergeScan(func(f func(key, value []byte) error) error { return t.base.scan(prefix, after, f) }, t.group, prefix, after, f)
+	}
+	return stopped(mergeScan(below, t.own.tree(), prefix, after, func(key, value []byte) error {
 		if t.finished {
 			return ErrFinished
 		}
 		return f(key, value)
-	})
-	return stopped(err)
+	}))
 }
 
 func (t *tx) Set(key, value []byte) error {
@@ -177,8 +245,6 @@ func (t *tx) write(key, value []byte, deleted bool) error {
 	if len(key) == 0 || len(key) > MaxKey {
 		return t.fail(&LimitError{"key", len(key), MaxKey})
 	}
-	key = bytes.Clone(key)
-	t.all.put(key, value, deleted)
 	t.own.put(key, value, deleted)
 	if err := t.own.use.exceeds(); err != nil {
 		return t.fail(err)
@@ -218,8 +284,8 @@ func scanTree(root *node, prefix, after []byte, f func(n *node) error) error {
 	}
 }
 
-// mergeScan scans a snapshot with the writes in over laid over it.
-func mergeScan(base snapshot, over *node, prefix, after []byte, f func(key, value []byte) error) error {
+// mergeScan goes over what scan shows with the writes in over laid over it.
+func mergeScan(scan func(f func(key, value []byte) error) error, over *node, prefix, after []byte, f func(key, value []byte) error) error {
 	c := over.from(scanStart(prefix, after))
 	// catchUp hands out what over holds of the keys less than limit, and of limit
 	// itself, which it then says. A nil limit is the end.
@@ -242,7 +308,7 @@ func mergeScan(base snapshot, over *node, prefix, after []byte, f func(key, valu
 		}
 		return replaced, nil
 	}
-	err := base.scan(prefix, after, func(key, value []byte) error {
+	err := scan(func(key, value []byte) error {
 		if replaced, err := catchUp(key); replaced || err != nil {
 			return err
 		}
