@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -138,10 +137,6 @@ func appendProofs(dst []byte, r state.Reader, head Head, events []*shown) ([]byt
 		if err != nil {
 			return dst, err
 		}
-		hashes, err := json.Marshal(append([]Hash{}, proof...))
-		if err != nil {
-			return dst, err
-		}
 		if i > 0 {
 			dst = append(dst, ',')
 		}
@@ -149,8 +144,14 @@ func appendProofs(dst []byte, r state.Reader, head Head, events []*shown) ([]byt
 		dst = strconv.AppendUint(dst, e.entry.Index, 10)
 		dst = append(dst, `,"record":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, e.entry.Record)
-		dst = append(dst, `","proof":`...)
-		dst = append(append(dst, hashes...), '}')
+		dst = append(dst, `","proof":[`...)
+		for j := range proof {
+			if j > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(base64.StdEncoding.AppendEncode(append(dst, '"'), proof[j][:]), '"')
+		}
+		dst = append(dst, `]}`...)
 	}
 	return dst, nil
 }
