@@ -131,13 +131,13 @@ func (s *Service) listed(prefix, key, value []byte) (*DeviceInfo, error) {
 func (s *Service) ShowDevice(ctx context.Context, name string) (*DeviceInfo, error) {
 	var x *DeviceInfo
 	err := s.cfg.DB.View(ctx, func(r state.Reader) error {
-		id, err := device.Find(r, prefixDevice, name)
+		id, listing, err := find(r, name)
 		if err != nil {
-			if listing, found, also := get[listingRecord](r, under(prefixSerial, []byte(name))); found || also != nil {
-				x = &DeviceInfo{Device: name, Serial: name, Standing: listing.Standing}
-				return also
-			}
 			return err
+		}
+		if listing != nil {
+			x = &DeviceInfo{Device: name, Serial: name, Standing: listing.Standing}
+			return nil
 		}
 		dev, _, err := get[deviceRecord](r, deviceKey(prefixDevice, id))
 		if err != nil {
@@ -162,6 +162,24 @@ func (s *Service) ShowDevice(ctx context.Context, name string) (*DeviceInfo, err
 	return x, err
 }
 
+// find returns the device of a name, or what a list says of a serial number
+// whose device has not come.
+func find(r state.Reader, name string) (device.ID, *listingRecord, error) {
+	id, err := device.Find(r, prefixDevice, name)
+	var missing *device.NotFoundError
+	if !errors.As(err, &missing) || len(name) > device.MaxSerial {
+		return id, nil, err
+	}
+	listing, found, also := get[listingRecord](r, under(prefixSerial, []byte(name)))
+	if also != nil {
+		return id, nil, also
+	}
+	if found {
+		return id, &listing, nil
+	}
+	return id, nil, err
+}
+
 // Approve admits a device, with the IDevID key it came with last, and takes a
 // refusal back. The error is a *device.NotFoundError or *device.AmbiguousError.
 func (s *Service) Approve(ctx context.Context, name string) (*DeviceInfo, error) {
@@ -178,15 +196,14 @@ func (s *Service) Refuse(ctx context.Context, name string) (*DeviceInfo, error) 
 func (s *Service) stand(ctx context.Context, name string, standing Standing) (*DeviceInfo, error) {
 	var x *DeviceInfo
 	err := s.cfg.DB.Update(ctx, func(tx state.Tx) error {
-		id, err := device.Find(tx, prefixDevice, name)
+		id, listing, err := find(tx, name)
 		if err != nil {
-			listing, found, also := get[listingRecord](tx, under(prefixSerial, []byte(name)))
-			if also != nil || !found {
-				return errors.Join(also, err)
-			}
+			return err
+		}
+		if listing != nil {
 			listing.Standing = standing
 			x = &DeviceInfo{Device: name, Serial: name, Standing: standing}
-			return put(tx, under(prefixSerial, []byte(name)), &listing)
+			return put(tx, under(prefixSerial, []byte(name)), listing)
 		}
 		dev, _, err := get[deviceRecord](tx, deviceKey(prefixDevice, id))
 		if err != nil {
