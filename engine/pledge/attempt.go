@@ -55,6 +55,7 @@ type attempt struct {
 	nonce   []byte    // of request
 	request []byte    // the voucher-request: the same octets until it is decided
 	since   time.Time // of the wait for that decision, or of the one about the certificate
+	waiting bool      // the registrar has said that it has not decided
 
 	imprint     *Imprint
 	authorities []*x509.Certificate
@@ -123,6 +124,7 @@ func (a *attempt) requestVoucher(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, a.failed(op.name, err)
 	}
+	a.waiting = false
 	switch {
 	case isRedirect(reply.Status):
 		return 0, a.move(reply.Location)
@@ -200,6 +202,7 @@ func (a *attempt) pending(name string, reply *Reply) (time.Duration, error) {
 	if now.Add(wait).Sub(a.since) > MaxPending {
 		return 0, a.failed(name, decision.Refuse(PendingTooLong, "not decided after %v; giving up", now.Sub(a.since).Round(time.Second)))
 	}
+	a.waiting = true
 	return wait, nil
 }
 

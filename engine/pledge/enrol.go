@@ -139,7 +139,7 @@ func (a *attempt) enrol(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, a.failed(name, err)
 	}
-	if reply.Status == 202 {
+	if a.waiting = false; reply.Status == 202 {
 		return a.pending(name, reply)
 	}
 	a.trail.Pass(name, "%d octets", len(reply.Body))

@@ -102,7 +102,7 @@ func (j *Joining) Attempts() []*Attempt {
 	var all []*Attempt
 	for _, c := range j.candidates {
 		if c.attempt != nil {
-			all = append(all, &Attempt{Registrar: c.url, Checks: c.attempt.trail.Checks(), Pending: true})
+			all = append(all, &Attempt{Registrar: c.url, Checks: c.attempt.trail.Checks(), Pending: c.attempt.waiting})
 		} else if c.last != nil {
 			all = append(all, c.last)
 		}
@@ -258,7 +258,7 @@ func (j *Joining) limitWaiting(current *candidate) {
 func (j *Joining) drop(cause error) {
 	for _, c := range j.candidates {
 		if c.attempt != nil {
-			c.last = c.attempt.result(cause, true)
+			c.last = c.attempt.result(cause, c.attempt.waiting)
 			c.attempt = nil
 		}
 	}
