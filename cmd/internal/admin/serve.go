@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -112,11 +113,13 @@ const (
 	eventError  = "error"
 )
 
-// A Stream is the lines that go back while an upload comes in. It is for one
-// goroutine at a time.
+// A Stream is the lines that go back while an upload comes in. It is safe for
+// concurrent use, until the function it was given to returns.
 type Stream struct {
-	w     http.ResponseWriter
-	rc    *http.ResponseController
+	w  http.ResponseWriter
+	rc *http.ResponseController
+
+	mu    sync.Mutex
 	begun bool
 }
 
@@ -126,6 +129,8 @@ func (s *Stream) Send(event string, data any) error {
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.begun {
 		s.begun = true
 		s.w.Header().Set("Content-Type", "application/x-ndjson")

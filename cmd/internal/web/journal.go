@@ -23,6 +23,7 @@ type journal struct {
 	refusals   sorted
 	faults     sorted
 	transport  sorted
+	events     sorted
 	suppressed atomic.Uint64 // in all
 }
 
@@ -34,7 +35,7 @@ type sorted struct {
 
 func newJournal(log *slog.Logger) *journal {
 	j := &journal{log: log}
-	for _, s := range []*sorted{&j.answers, &j.refusals, &j.faults, &j.transport} {
+	for _, s := range []*sorted{&j.answers, &j.refusals, &j.faults, &j.transport, &j.events} {
 		s.limiter = rate.NewLimiter(linesPerSecond, linesAtOnce)
 	}
 	return j
@@ -56,6 +57,12 @@ func (j *journal) line(sort *sorted, now time.Time, level slog.Level, message st
 		attrs = append(attrs, slog.Uint64("suppressed-before", n))
 	}
 	j.log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// Event writes a line of the role's own, such as what it decided about which
+// device, at the same bounded rate.
+func (s *Server) Event(level slog.Level, message string, attrs ...slog.Attr) {
+	s.journal.line(&s.journal.events, s.cfg.Clock(), level, message, attrs...)
 }
 
 // A faultWriter takes what net/http has to say.
