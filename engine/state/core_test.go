@@ -205,3 +205,57 @@ func TestAFunctionThatEndsItsGoroutineTakesNoOtherWithIt(t *testing.T) {
 	b.end <- nil
 	wg.Wait()
 }
+
+func TestAnUpdateThatWaitsMayGiveUp(t *testing.T) {
+	c, b := newHeld()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := put(c, "first"); err != nil {
+			t.Error(err)
+		}
+	})
+	<-b.began
+	ctx, giveUp := context.WithCancel(context.Background())
+	wg.Go(func() {
+		if err := c.Update(ctx, func(Tx) error { t.Error("it was called"); return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v, want that of the context", err)
+		}
+	})
+	c.waiting(1)
+	giveUp()
+	wg.Go(func() {
+		if err := put(c, "second"); err != nil {
+			t.Error(err)
+		}
+	})
+	c.waiting(2) // the one that gave up is passed over, not taken out
+	b.end <- nil
+	if n := <-b.began; n != 1 {
+		t.Errorf("the second commit has %d writes", n)
+	}
+	b.end <- nil
+	wg.Wait()
+}
+
+func TestWhatWaitsWhenTheProcessDiesIsNotCalled(t *testing.T) {
+	c, b := newHeld()
+	var wg sync.WaitGroup
+	closed := func(f func(Tx) error) {
+		wg.Go(func() {
+			if err := c.Update(context.Background(), f); !errors.Is(err, ErrClosed) {
+				t.Errorf("error %v, want ErrClosed", err)
+			}
+		})
+	}
+	closed(func(tx Tx) error { return tx.Set([]byte("first"), nil) })
+	<-b.began
+	closed(func(Tx) error { t.Error("it was called"); return nil })
+	c.waiting(1)
+	b.mu.Lock()
+	b.kill()
+	b.mu.Unlock()
+	b.end <- nil
+	wg.Wait()
+	closed(func(Tx) error { t.Error("it was called"); return nil })
+	wg.Wait()
+}
