@@ -152,6 +152,19 @@ func TestMistakesAreRefusedWithTheirLine(t *testing.T) {
 	}
 }
 
+func TestADefaultPathCountsFromTheFile(t *testing.T) {
+	c := defaults()
+	c.State = "state"
+	tab := table(c)
+	if err := tab.Parse([]byte("url: https://r\n"), "f", "/dir"); err != nil || c.State != "/dir/state" {
+		t.Errorf("%q, %v", c.State, err)
+	}
+	var printed bytes.Buffer
+	if err := tab.Print(&printed); err != nil || !strings.Contains(printed.String(), "\nstate: state\n") {
+		t.Errorf("%v\n%s", err, &printed)
+	}
+}
+
 func TestDurationsAreShownAsTheyAreRead(t *testing.T) {
 	for d, want := range map[time.Duration]string{48 * time.Hour: "2d", 90 * time.Minute: "90m", 90 * time.Second: "90s", 20 * 365 * 24 * time.Hour: "7300d", 1500 * time.Millisecond: "1.5s"} {
 		if got := config.ShowDuration(d); got != want {

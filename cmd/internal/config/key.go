@@ -29,6 +29,9 @@ type Binding struct {
 	Key
 	set  func(dir string, entries []yamlfile.Entry, plain bool) error
 	show func() (entries []yamlfile.Entry, plain bool) // nothing where the field is empty
+	// unset is called with the file's directory where the file does not set the
+	// key, nil for nothing to be done then.
+	unset func(dir string) error
 }
 
 // Of binds a key to a field of one plain value. The field's value before Load is
@@ -145,8 +148,8 @@ func ShowDuration(d time.Duration) string {
 	return d.String()
 }
 
-// Path binds a key to the name of a file or directory. A relative one counts
-// from the directory of the configuration file.
+// Path binds a key to the name of a file or directory. A relative one, the
+// default too, counts from the directory of the configuration file.
 func Path(field *string, k Key) Binding {
 	var written *string // as in the file
 	return Binding{Key: k,
@@ -165,6 +168,15 @@ func Path(field *string, k Key) Binding {
 				return shown(*written)
 			}
 			return shown(*field)
+		},
+		unset: func(dir string) (err error) {
+			if *field == "" {
+				return nil
+			}
+			def := *field
+			written = &def
+			*field, err = resolve(dir, def)
+			return err
 		},
 	}
 }

@@ -80,8 +80,17 @@ func (t *Table) Parse(text []byte, file, dir string) error {
 		}
 	}
 	for _, b := range t.bindings {
-		if b.Default == required && t.set[b.Name] == 0 {
+		if t.set[b.Name] > 0 {
+			continue
+		}
+		if b.Default == required {
 			return &Error{File: file, Key: b.Name, Kind: ErrMissing, Detail: b.Meaning, Remedy: "it takes " + b.Values}
+		}
+		if b.unset == nil {
+			continue
+		}
+		if err := b.unset(dir); err != nil {
+			return &Error{File: file, Key: b.Name, Kind: ErrValue, Err: err}
 		}
 	}
 	return nil
