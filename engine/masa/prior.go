@@ -59,7 +59,9 @@ func (s *Service) readPrior(ctx context.Context, octets []byte, r *exchange.Requ
 	if err != nil || form.Bare || form.Wrapping != codec.WrapNone || form.Format != codec.FormatCMS && form.Format != codec.FormatJWS {
 		return nil, decision.Refuse(decision.PriorSignature, "prior-signed-voucher-request is neither CMS nor JWS")
 	}
-	request, err := s.opener.Request(ctx, form.Format, octets)
+	opener := s.opener
+	opener.Known = nil // devices ask once
+	request, err := opener.Request(ctx, form.Format, octets)
 	if err == nil {
 		return s.identifyPrior(request, r)
 	}
@@ -135,7 +137,7 @@ func (a *attempt) checkPrior() error {
 	case a.prior.voucher != nil:
 		return a.checkRenewal()
 	}
-	seen, ok := proximityOf(&a.prior.request.Leaves)
+	seen, ok := proximityOf(&a.prior.request.Leaves, a.request.Certificates)
 	reason := "the pledge's request has no proximity-registrar-cert"
 	if ok {
 		if a.who.onPath(seen) {
@@ -158,14 +160,20 @@ func (a *attempt) checkPrior() error {
 }
 
 // proximityOf returns the SPKI of the registrar that a pledge says it spoke to,
-// of several leaves the first in the order of draft-ietf-anima-rfc8366bis.
-func proximityOf(q *codec.VoucherRequest) (key spki, ok bool) {
+// of several leaves the first in the order of draft-ietf-anima-rfc8366bis. The
+// certificate is likely to be one of those that the registrar sent.
+func proximityOf(q *codec.VoucherRequest, sent []*x509.Certificate) (key spki, ok bool) {
 	switch {
 	case len(q.ProximityRegistrarPubkSHA256) == sha256.Size:
 		return spki(q.ProximityRegistrarPubkSHA256), true
 	case len(q.ProximityRegistrarPubk) > 0:
 		return sha256.Sum256(q.ProximityRegistrarPubk), true
 	case len(q.ProximityRegistrarCert) > 0:
+		for _, c := range sent {
+			if bytes.Equal(c.Raw, q.ProximityRegistrarCert) {
+				return spkiOf(c), true
+			}
+		}
 		c, err := x509.ParseCertificate(q.ProximityRegistrarCert)
 		if err != nil {
 			return spki{}, false

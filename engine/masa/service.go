@@ -36,6 +36,7 @@ type Service struct {
 	prune struct {
 		sync.Mutex
 		after []byte // the last key of keyReplayEnd that was deleted
+		next  int64  // Unix time: the one behind it has not ended before; 0 when not known
 	}
 }
 
@@ -45,7 +46,7 @@ func New(cfg Config) (*Service, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, opener: artefact.Opener{Verifier: cfg.Verifier, Limits: cfg.Limits}, sealers: map[codec.Format]*artefact.Sealer{}}
+	s := &Service{cfg: cfg, opener: artefact.Opener{Verifier: cfg.Verifier, Limits: cfg.Limits, Known: new(artefact.Known)}, sealers: map[codec.Format]*artefact.Sealer{}}
 	var unusable error
 	for _, format := range []codec.Format{codec.FormatCMS, codec.FormatJWS} {
 		sealer, err := artefact.NewSealer(artefact.SealerParams{Format: format, Signer: cfg.Signer, Chain: cfg.Chain, DataContentType: cfg.DataContentType})
