@@ -52,6 +52,12 @@ func ParseIDevID(der []byte) (*IDevID, error) {
 	if err != nil {
 		return nil, fmt.Errorf("IDevID certificate: %w", err)
 	}
+	return ReadIDevID(cert)
+}
+
+// ReadIDevID is [ParseIDevID] of a certificate that is parsed already. The result
+// refers to it.
+func ReadIDevID(cert *x509.Certificate) (*IDevID, error) {
 	c := &IDevID{
 		Certificate:          cert,
 		SubjectPublicKey:     cert.RawSubjectPublicKeyInfo,
@@ -72,6 +78,7 @@ func ParseIDevID(der []byte) (*IDevID, error) {
 			c.CommonNames = append(c.CommonNames, []byte(value))
 		}
 	}
+	var err error
 	if c.PublicKeyBits, err = publicKeyBits(cert.RawSubjectPublicKeyInfo); err != nil {
 		return nil, err
 	}

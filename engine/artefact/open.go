@@ -25,6 +25,8 @@ type Opener struct {
 	// what Request returns: so a role judges the signer first. An Opener is a
 	// small value; copy it to set Signed for one request.
 	Signed func(*Envelope) error
+	// Known, when not nil, remembers the certificates of requests.
+	Known *Known
 }
 
 // An Envelope is what is known of an artefact once a signature of it verified.
@@ -88,13 +90,15 @@ func (o *Opener) Request(ctx context.Context, format codec.Format, body []byte) 
 	if n := len(envelope.Signers); n != 1 {
 		return nil, decision.Refuse(decision.SeveralSigners, "the voucher-request has %d signatures, exactly one is needed", n)
 	}
-	r.Envelope = described(body, envelope)
+	r.Envelope = o.described(body, envelope)
 	if r.Signer = r.certificate(envelope, &envelope.Signers[0]); r.Signer == nil {
 		return nil, decision.Refuse(decision.BadSignature, "the voucher-request does not hold its signer's certificate, or one that cannot be read")
 	}
-	if err := o.verify(ctx, envelope, &envelope.Signers[0], r.Signer); err != nil {
+	key, err := o.verify(ctx, envelope, &envelope.Signers[0], r.Signer)
+	if err != nil {
 		return nil, err
 	}
+	o.Known.keep(r.Certificates, r.Signer, key)
 	r.SigningTime = envelope.Signers[0].SigningTime
 	if o.Signed != nil {
 		if err := o.Signed(&r.Envelope); err != nil {
@@ -123,7 +127,7 @@ func (o *Opener) Voucher(ctx context.Context, format codec.Format, body []byte, 
 	if err != nil {
 		return nil, err
 	}
-	v := &Voucher{Envelope: described(body, envelope)}
+	v := &Voucher{Envelope: o.described(body, envelope)}
 	for i := range envelope.Signers {
 		failed := o.believe(ctx, v, envelope, &envelope.Signers[i], trust)
 		if failed == nil {
@@ -170,7 +174,7 @@ func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelo
 			}
 			path = chain
 		}
-		if err = o.verify(ctx, envelope, s, c); err != nil {
+		if _, err = o.verify(ctx, envelope, s, c); err != nil {
 			continue
 		}
 		v.Signer, v.Path, v.SigningTime = c, path, s.SigningTime
@@ -221,10 +225,10 @@ func (o *Opener) decode(format codec.Format, body []byte, request bool) (*codec.
 
 // described fills in what needs no signature. Certificates that cannot be read
 // are left out: an envelope may carry what its signer does not need.
-func described(body []byte, e *codec.Envelope) Envelope {
+func (o *Opener) described(body []byte, e *codec.Envelope) Envelope {
 	d := Envelope{Bytes: body, Digest: sha256.Sum256(body), Format: e.Format, Oddities: e.Oddities}
 	for _, der := range e.Certificates {
-		if c, err := x509.ParseCertificate(der); err == nil {
+		if c, err := o.Known.parse(der); err == nil {
 			d.Certificates = append(d.Certificates, c)
 		}
 	}
@@ -245,22 +249,16 @@ func (d *Envelope) certificate(e *codec.Envelope, s *codec.EnvelopeSigner) *x509
 	return nil
 }
 
-// verify checks one signature, and in CMS the digest of the content under it.
-func (o *Opener) verify(ctx context.Context, e *codec.Envelope, s *codec.EnvelopeSigner, cert *x509.Certificate) error {
-	public, err := sign.CertificateKey(cert)
+// verify checks one signature, and in CMS the digest of the content under it. It
+// returns the key.
+func (o *Opener) verify(ctx context.Context, e *codec.Envelope, s *codec.EnvelopeSigner, cert *x509.Certificate) (*sign.PublicKey, error) {
+	key, err := o.Known.key(e.Format, s, cert)
 	if err != nil {
-		return decision.Refuse(decision.BadSignature, "the signer %q: %w", cert.Subject, err)
+		return nil, decision.Refuse(decision.BadSignature, "the signer %q: %w", cert.Subject, err)
 	}
-	alg, err := algorithmOf(e.Format, s, public)
-	if err != nil {
-		return decision.Refuse(decision.BadSignature, "the signer %q: %w", cert.Subject, err)
-	}
-	key, err := sign.PreparePublicKey(alg, public)
-	if err != nil {
-		return decision.Refuse(decision.BadSignature, "the signer %q: %w", cert.Subject, err)
-	}
+	alg := key.Algorithm()
 	if e.Format == codec.FormatCMS && !bytes.Equal(alg.Hash.Append(nil, e.Payload), s.ContentDigest) {
-		return decision.Refuse(decision.BadSignature, "the content is not the one that was signed: its %v differs from the signed attributes' (RFC 5652 §5.4)", alg.Hash)
+		return nil, decision.Refuse(decision.BadSignature, "the content is not the one that was signed: its %v differs from the signed attributes' (RFC 5652 §5.4)", alg.Hash)
 	}
 	input := s.Signed
 	if !alg.Message {
@@ -268,9 +266,9 @@ func (o *Opener) verify(ctx context.Context, e *codec.Envelope, s *codec.Envelop
 	}
 	err = o.Verifier.Verify(ctx, key, input, s.Signature)
 	if errors.Is(err, sign.ErrSignature) {
-		return decision.Refuse(decision.BadSignature, "the signature is not by the %v key of %q, or what was signed has been altered", alg, cert.Subject)
+		err = decision.Refuse(decision.BadSignature, "the signature is not by the %v key of %q, or what was signed has been altered", alg, cert.Subject)
 	}
-	return err
+	return key, err
 }
 
 // refuseEnvelope says of what kind a decoder's error about body is.

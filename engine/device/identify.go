@@ -56,7 +56,7 @@ func Identify(chain []*x509.Certificate, makers []Manufacturer, now time.Time) (
 	if len(chain) == 0 {
 		return nil, decision.Refuse(decision.NoCertificate, "no IDevID certificate was presented; the device must present it as its TLS client certificate (RFC 8995 §5.1)")
 	}
-	facts, err := codec.ParseIDevID(chain[0].Raw)
+	facts, err := codec.ReadIDevID(chain[0])
 	if err != nil {
 		return nil, decision.Refuse(decision.BadCertificate, "%w", err)
 	}
@@ -184,7 +184,7 @@ func IssuerMatches(leaf []byte, facts *codec.IDevID, issuer *x509.Certificate) b
 	if issuer == nil {
 		return false
 	}
-	parent, err := codec.ParseIDevID(issuer.Raw)
+	parent, err := codec.ReadIDevID(issuer)
 	if err != nil {
 		return false
 	}

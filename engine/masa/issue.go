@@ -188,13 +188,19 @@ const sweepStep = 4
 // and the last key. It begins where the last one ended, so as not to read over
 // what is deleted already.
 func (s *Service) sweep(tx state.Tx, now time.Time, limit int) (deleted int, last []byte, err error) {
-	s.prune.Lock()
-	after := s.prune.after
-	s.prune.Unlock()
+	after, due := s.due(now)
+	if !due {
+		return 0, nil, nil
+	}
 	var ended [][]byte
+	var next int64
 	err = tx.Scan([]byte(keyReplayEnd), after, func(key, _ []byte) error {
 		at := int64(binary.BigEndian.Uint64(key[len(keyReplayEnd):]))
-		if len(ended) == limit || at > now.Unix() {
+		if at > now.Unix() {
+			next = at
+			return state.ErrStop
+		}
+		if len(ended) == limit {
 			return state.ErrStop
 		}
 		ended = append(ended, append([]byte{}, key...))
@@ -203,6 +209,7 @@ func (s *Service) sweep(tx state.Tx, now time.Time, limit int) (deleted int, las
 	if err != nil {
 		return 0, nil, err
 	}
+	s.setDue(next)
 	for _, key := range ended {
 		if err := s.forget(tx, key, now); err != nil {
 			return 0, nil, err
@@ -210,6 +217,23 @@ func (s *Service) sweep(tx state.Tx, now time.Time, limit int) (deleted int, las
 		last = key
 	}
 	return len(ended), last, nil
+}
+
+// due reports whether an answer may have ended, and where to look. Answers that
+// are added later end later, unless the clock was set back: a time that is further
+// ahead than an answer is kept is then not believed.
+func (s *Service) due(now time.Time) (after []byte, due bool) {
+	s.prune.Lock()
+	defer s.prune.Unlock()
+	wait := s.prune.next - now.Unix()
+	return s.prune.after, wait <= 0 || wait > int64(s.cfg.Replay/time.Second)+1
+}
+
+// setDue notes when the next answer ends, 0 when that is not known.
+func (s *Service) setDue(next int64) {
+	s.prune.Lock()
+	defer s.prune.Unlock()
+	s.prune.next = next
 }
 
 // forget deletes an answer by the key that says when it ends. The same request

@@ -143,7 +143,7 @@ func (a *attempt) open(ctx context.Context) error {
 	}
 	a.observed.Serial = string(request.Leaves.SerialNumber)
 	a.trail.Pass("envelope", "")
-	a.trail.Pass("signature", "by %q", request.Signer.Subject)
+	a.trail.Pass("signature", "")
 	a.trail.Pass("payload", "")
 	for _, odd := range request.Oddities {
 		a.trail.Pass("oddity", "%s", odd.Code)

@@ -1,0 +1,122 @@
+package artefact
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"sync"
+
+	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/sign"
+)
+
+// Known remembers certificates that signed requests had with them, and the keys
+// of their signers, so that those of a peer who comes again are not parsed again
+// and its signatures find each other in a batch (see sign.Verifier). It says
+// nothing about belief. The zero Known is empty and ready for use, a nil one
+// remembers nothing. It is safe for concurrent use and bounded: some 10 MiB at
+// most.
+type Known struct {
+	mu            sync.Mutex
+	recent, older map[string]*known // by DER
+}
+
+// A known certificate is never changed, and its octets are its own.
+type known struct {
+	cert *x509.Certificate
+	key  *sign.PublicKey // nil until it signed something
+}
+
+// Bounds of a Known: of each of its two generations, and the octets of a
+// certificate.
+const (
+	maxKnown      = 512
+	maxKnownBytes = 4 << 10
+)
+
+// find returns what is known of a certificate, nil for nothing. What is asked
+// for stays.
+func (k *Known) find(der []byte) *known {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if found := k.recent[string(der)]; found != nil {
+		return found
+	}
+	found := k.older[string(der)]
+	if found != nil {
+		k.put(found)
+	}
+	return found
+}
+
+// put makes room by forgetting what nobody asked for since it last did.
+func (k *Known) put(c *known) {
+	if len(k.recent) >= maxKnown {
+		k.recent, k.older = nil, k.recent
+	}
+	if k.recent == nil {
+		k.recent = make(map[string]*known)
+	}
+	k.recent[string(c.cert.Raw)] = c
+}
+
+// parse returns the certificate, the one that is known where it is.
+func (k *Known) parse(der []byte) (*x509.Certificate, error) {
+	if found := k.find(der); found != nil {
+		return found.cert, nil
+	}
+	if k != nil {
+		der = bytes.Clone(der) // it would be a view that keeps the whole request
+	}
+	return x509.ParseCertificate(der)
+}
+
+// key returns the key that a signature was made with, by what the envelope says
+// of it, the one that is known where it is.
+func (k *Known) key(format codec.Format, s *codec.EnvelopeSigner, cert *x509.Certificate) (*sign.PublicKey, error) {
+	var public crypto.PublicKey
+	var err error
+	found := k.find(cert.Raw)
+	if found == nil || found.key == nil {
+		found = nil
+		public, err = sign.CertificateKey(cert)
+	} else {
+		public = found.key.Public()
+	}
+	if err != nil {
+		return nil, err
+	}
+	alg, err := algorithmOf(format, s, public)
+	if err != nil {
+		return nil, err
+	}
+	if found != nil && found.key.Algorithm() == alg {
+		return found.key, nil
+	}
+	return sign.PreparePublicKey(alg, public)
+}
+
+// keep remembers the certificates of a request whose signature verified under
+// key.
+func (k *Known) keep(certs []*x509.Certificate, signer *x509.Certificate, key *sign.PublicKey) {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range certs {
+		found := k.recent[string(c.Raw)]
+		switch {
+		case len(c.Raw) > maxKnownBytes:
+		case found == nil && c == signer:
+			k.put(&known{c, key})
+		case found == nil:
+			k.put(&known{cert: c})
+		case c == signer && found.key != key:
+			k.put(&known{found.cert, key})
+		}
+	}
+}
