@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"slices"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -145,7 +146,7 @@ func (a *attempt) checkPrior() error {
 			a.trail.Pass("proximity", "the pledge saw a registrar of the signer's path")
 			return nil
 		}
-		if containsKey(a.who.siblings, seen) {
+		if slices.Contains(a.who.siblings, seen) {
 			a.assertion = codec.AssertionProximity
 			a.trail.Pass("proximity", "the pledge saw another registrar of the signer's issuer")
 			return nil
@@ -181,15 +182,6 @@ func proximityOf(q *codec.VoucherRequest, sent []*x509.Certificate) (key spki, o
 		return spkiOf(c), true
 	}
 	return spki{}, false
-}
-
-func containsKey(keys []spki, key spki) bool {
-	for _, k := range keys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
 
 // checkRenewal holds an old voucher against the request that wants a new one:

@@ -1,14 +1,13 @@
 package masa
 
 import (
-	"container/list"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -36,6 +35,8 @@ type requester struct {
 	// the SPKIs of its certificates, in order.
 	path []*x509.Certificate
 	keys []spki
+	// text says of the path what a trail shows.
+	text string
 	// siblings are the SPKIs of further registrars in the envelope that have the
 	// signer's issuer: a registrar may sign requests with another key than that
 	// of its TLS certificate.
@@ -63,6 +64,7 @@ func newRequester(envelope *artefact.Envelope, dir *directory, now time.Time) (*
 		return nil, expiredAbove(envelope.Signer, err)
 	}
 	q := &requester{path: path, generation: dir.generation, from: path[0].NotBefore, until: path[0].NotAfter}
+	q.text = fmt.Sprintf("%d certificates, from %q to %q", len(path), path[0].Subject, path[len(path)-1].Subject)
 	for _, c := range path {
 		q.keys = append(q.keys, spkiOf(c))
 		q.bound(c)
@@ -111,57 +113,12 @@ func expiredAbove(signer *x509.Certificate, err error) error {
 	return err
 }
 
-// A requesters remembers them by the certificates of their envelopes: registrars
-// ask again and again. It is safe for concurrent use.
-type requesters struct {
-	mu     sync.Mutex
-	kept   map[[sha256.Size]byte]*list.Element // of *remembered
-	recent list.List                           // most recently used first
-}
-
-type remembered struct {
-	key [sha256.Size]byte
-	q   *requester
-}
-
 // revocationAge is how long it is believed that a path is not revoked.
 const revocationAge = 10 * time.Minute
 
-// maxRequesters bounds what is remembered: some 10 KiB each.
-const maxRequesters = 1024
-
-func (m *requesters) get(key [sha256.Size]byte, generation uint64, now time.Time) *requester {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.kept[key]
-	if e == nil {
-		return nil
-	}
-	q := e.Value.(*remembered).q
-	if q.generation != generation || now.Before(q.from) || now.After(q.until) {
-		return nil
-	}
-	m.recent.MoveToFront(e)
-	return q
-}
-
-func (m *requesters) put(key [sha256.Size]byte, q *requester) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.kept[key]; e != nil {
-		e.Value.(*remembered).q = q
-		m.recent.MoveToFront(e)
-		return
-	}
-	if m.kept == nil {
-		m.kept = make(map[[sha256.Size]byte]*list.Element)
-	}
-	if m.recent.Len() >= maxRequesters {
-		oldest := m.recent.Back()
-		delete(m.kept, oldest.Value.(*remembered).key)
-		m.recent.Remove(oldest)
-	}
-	m.kept[key] = m.recent.PushFront(&remembered{key, q})
+// holds reports whether what was found out once may be used again.
+func (q *requester) holds(generation uint64, now time.Time) bool {
+	return q.generation == generation && !now.Before(q.from) && !now.After(q.until)
 }
 
 // certificatesKey names the certificates of an envelope in their order, the
@@ -179,7 +136,9 @@ func certificatesKey(e *artefact.Envelope) (key [sha256.Size]byte) {
 // identify finds out who signed the request.
 func (a *attempt) identify(ctx context.Context) error {
 	key := certificatesKey(&a.request.Envelope)
-	if a.who = a.s.requesters.get(key, a.dir.generation, a.r.Now); a.who == nil {
+	if q, known := a.s.requesters.get(key); known && q.holds(a.dir.generation, a.r.Now) {
+		a.who = q
+	} else {
 		q, err := newRequester(&a.request.Envelope, a.dir, a.r.Now)
 		if err != nil {
 			return a.trail.Fail("chain", decision.Of(err))
@@ -197,8 +156,7 @@ func (a *attempt) identify(ctx context.Context) error {
 			a.s.requesters.put(key, q)
 		}
 	}
-	top := a.who.path[len(a.who.path)-1]
-	a.trail.Pass("chain", "%d certificates, from %q to %q", len(a.who.path), a.request.Signer.Subject, top.Subject)
+	a.trail.Pass("chain", "%s", a.who.text)
 	for _, m := range a.who.customers {
 		a.observed.Customers = append(a.observed.Customers, m.Name)
 	}

@@ -23,12 +23,12 @@ import (
 // A Service is a MASA. It is safe for concurrent use.
 type Service struct {
 	cfg        Config
-	opener     artefact.Opener
+	opener     artefact.Opener // of requests; it remembers registrars' certificates
 	served     []codec.Format
 	sealers    map[codec.Format]*artefact.Sealer
 	current    atomic.Pointer[directory]
-	requesters requesters
-	verifier   sign.Verifier // of bulk work
+	requesters recent[[sha256.Size]byte, *requester] // by the certificates of their envelopes
+	verifier   sign.Verifier                         // of bulk work
 
 	importing sync.Mutex // held by ImportRun
 	readers   readers    // of imported runs
@@ -36,7 +36,7 @@ type Service struct {
 	prune struct {
 		sync.Mutex
 		after []byte // the last key of keyReplayEnd that was deleted
-		next  int64  // Unix time: the one behind it has not ended before; 0 when not known
+		next  int64  // Unix time before which nothing ends; 0 when not known
 	}
 }
 
