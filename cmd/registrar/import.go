@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vouchmill/vouchmill/cmd/internal/devicelist"
+	"github.com/vouchmill/vouchmill/cmd/internal/program"
+	"github.com/vouchmill/vouchmill/engine/registrar"
+)
+
+func newImport(o *shared) *cobra.Command {
+	var f devicelist.Flags
+	cmd := &cobra.Command{
+		Use:   "import FILE|DIR|-",
+		Short: "Put the devices of a list on the list of those that may join",
+		Long: `Reads devices from CSV, NDJSON, CBOR, PEM or DER, told by content, or from a directory
+of certificates. A row is an IDevID certificate, which must lead to a configured
+manufacturer; or a serial number with an idevid-issuer; or a serial number alone,
+which admits the first device of a configured manufacturer that has it.
+
+Importing twice changes nothing, and takes no refusal back.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return importDevices(o, cmd, &f, args[0]) },
+	}
+	f.Register(cmd)
+	return cmd
+}
+
+func importDevices(o *shared, cmd *cobra.Command, f *devicelist.Flags, source string) error {
+	return o.with(cmd, false, func(c *console) error {
+		var report registrar.ImportReport
+		rejected, err := f.Upload(cmd, c.Client, apiImport, nil, source, &report)
+		if err != nil {
+			return err
+		}
+		report.Rows += rejected - report.Rejected // files of a directory that never became rows
+		report.Rejected = rejected
+		if err := c.print(&report, func() string {
+			return fmt.Sprintf("%d rows: %d devices added, %d there before, %d rejected\n", report.Rows, report.Added, report.Unchanged, report.Rejected)
+		}); err != nil {
+			return err
+		}
+		if rejected > 0 {
+			return program.Failedf("rows left out: %d", rejected)
+		}
+		return nil
+	})
+}
+
+// importDevices is the API's side.
+func (a api) importDevices(r *http.Request, im *devicelist.Import) (any, error) {
+	report, err := a.s.ImportDevices(r.Context(), im.Devices, im.Reject)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return report, nil
+}
