@@ -11,10 +11,14 @@
 // [Verifying] and [Signing] make them of package sign's; package sigpool makes
 // implementations that gather the calls of many goroutines into batches.
 //
+// A server sets [Opener.Known], so that a registrar's certificates are parsed once
+// and not with each of its requests.
+//
 // Whether a signer is to be believed is the caller's question: a Request says
 // only whose certificate the signature fits, a Voucher was signed by somebody
 // the caller's [Trust] leads to.
 //
 // Everything but the Envelope-shaped results is safe for concurrent use. Those
-// are views into the octets they were read from, which must be left alone.
+// are views into the octets they were read from, which must be left alone; so must
+// their certificates, which requests share.
 package artefact
