@@ -16,6 +16,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/list"
 	"github.com/vouchmill/vouchmill/engine/state"
+	"github.com/vouchmill/vouchmill/sign"
 )
 
 // ImportReport counts what an import did.
@@ -26,8 +27,9 @@ type ImportReport struct {
 	Rejected  uint64 `json:"rejected"`
 }
 
-// importBatch is how many rows one transaction takes.
-const importBatch = 1024
+// importBatch is how many rows one transaction takes: with serial numbers as
+// long as they may be half of what an Update takes.
+const importBatch = 512
 
 // An importRow is one row on its way into the database.
 type importRow struct {
@@ -35,8 +37,9 @@ type importRow struct {
 	file   string
 	raw    []byte
 	serial string
-	issuer []byte // idevid-issuer, nil for none
-	der    []byte // the certificate the row is, nil for none
+	issuer []byte              // idevid-issuer, nil for none
+	der    []byte              // the certificate the row is, nil for none
+	above  []*x509.Certificate // its issuers, as the list has them behind it
 	id     device.ID
 	key    []byte // SHA-256 of its SPKI
 	err    *list.RowError
@@ -48,7 +51,7 @@ type importRow struct {
 // again.
 //
 // A row is an IDevID certificate, which must lead to a configured manufacturer
-// and is bound to its key; or a serial number with an idevid-issuer; or a serial
+// and is bound to its key (certificates of CAs behind it complete its chain); or a serial number with an idevid-issuer; or a serial
 // number alone. The last admits the first device with the number that a
 // configured manufacturer vouches for, and only while no other device with the
 // same number is on record: such a device is refused as ambiguous, until it is
@@ -59,8 +62,10 @@ type importRow struct {
 // database's.
 func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, rejected func(*list.RowError) error) (*ImportReport, error) {
 	report := &ImportReport{}
+	format := rows.Format()
+	from := &importReader{rows: rows, certificates: format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir}
 	for done := false; !done; {
-		batch, err := readBatch(rows)
+		batch, err := from.batch()
 		if done = errors.Is(err, io.EOF); err != nil && !done {
 			// What was read before is good.
 			if also := s.importBatch(ctx, rows.Unit(), batch, report, rejected); also != nil {
@@ -75,32 +80,75 @@ func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, rejected
 	return report, nil
 }
 
-// readBatch copies rows out of the reader. The error says why there are no more.
-func readBatch(rows *list.Reader) (batch []importRow, err error) {
-	certificates := rows.Format() == list.FormatPEM || rows.Format() == list.FormatDER || rows.Format() == list.FormatDir
-	var rec list.Record
-	for len(batch) < importBatch {
-		err := rows.Read(&rec)
-		var bad *list.RowError
-		if errors.As(err, &bad) {
-			kept := *bad
-			kept.Raw = bytes.Clone(bad.Raw)
-			batch = append(batch, importRow{err: &kept})
-			continue
-		}
+// An importReader copies rows out of a list.
+type importReader struct {
+	rows         *list.Reader
+	certificates bool       // the list is of certificates
+	ahead        *importRow // read, and the first of the next batch
+}
+
+// batch reads rows until there are enough and one more: what follows a row may
+// belong to it. The error says why there are no more.
+func (ir *importReader) batch() (batch []importRow, err error) {
+	if ir.ahead != nil {
+		batch, ir.ahead = append(batch, *ir.ahead), nil
+	}
+	for {
+		row, err := ir.row()
 		if err != nil {
 			return batch, err
 		}
-		row := importRow{line: rec.Line, file: rec.File, raw: bytes.Clone(rec.Raw), serial: string(rec.Serial), issuer: bytes.Clone(rec.Issuer)}
-		if certificates {
-			row.der = row.raw
-			if block, _ := pem.Decode(row.raw); block != nil {
-				row.der = block.Bytes
-			}
+		switch n := len(batch); {
+		case row.err != nil && ir.isAuthority(row, batch):
+		case n < importBatch:
+			batch = append(batch, *row)
+		default:
+			ir.ahead = row
+			return batch, nil
 		}
-		batch = append(batch, row)
 	}
-	return batch, nil
+}
+
+func (ir *importReader) row() (*importRow, error) {
+	var rec list.Record
+	err := ir.rows.Read(&rec)
+	var bad *list.RowError
+	if errors.As(err, &bad) {
+		kept := *bad
+		kept.Raw = bytes.Clone(bad.Raw)
+		return &importRow{file: bad.File, raw: kept.Raw, err: &kept}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	row := &importRow{line: rec.Line, file: rec.File, raw: bytes.Clone(rec.Raw), serial: string(rec.Serial), issuer: bytes.Clone(rec.Issuer)}
+	if ir.certificates {
+		row.der = derOf(row.raw)
+	}
+	return row, nil
+}
+
+func derOf(raw []byte) []byte {
+	if block, _ := pem.Decode(raw); block != nil {
+		return block.Bytes
+	}
+	return raw
+}
+
+// isAuthority reports whether a row that is no device is a CA's certificate: it
+// belongs to the chain of the device before it, and is no row.
+func (ir *importReader) isAuthority(row *importRow, batch []importRow) bool {
+	if !ir.certificates || !errors.Is(row.err, list.ErrCertificate) {
+		return false
+	}
+	c, err := x509.ParseCertificate(derOf(row.raw))
+	if err != nil || !c.IsCA {
+		return false
+	}
+	if n := len(batch); n > 0 && batch[n-1].file == row.file && len(batch[n-1].above) < sign.MaxChain {
+		batch[n-1].above = append(batch[n-1].above, c)
+	}
+	return true
 }
 
 func (s *Service) importBatch(ctx context.Context, unit string, batch []importRow, report *ImportReport, rejected func(*list.RowError) error) error {
@@ -171,11 +219,15 @@ func (s *Service) nameRows(unit string, batch []importRow, now time.Time) {
 }
 
 func (s *Service) nameRow(unit string, row *importRow, now time.Time) {
+	if n := len(row.serial); n > maxSerial {
+		row.err = row.reject(unit, fmt.Errorf("%w: a serial number of %d octets, the limit is %d", list.ErrValue, n, maxSerial), "leave the row out")
+		return
+	}
 	if row.der != nil {
 		cert, err := x509.ParseCertificate(row.der)
 		if err == nil {
 			var who *device.Identity
-			if who, err = device.Identify([]*x509.Certificate{cert}, s.makers.Load().list, now); err == nil {
+			if who, err = device.Identify(append([]*x509.Certificate{cert}, row.above...), s.makers.Load().list, now); err == nil {
 				row.id, row.key = who.ID, bytes.Clone(who.SPKI[:])
 				return
 			}
