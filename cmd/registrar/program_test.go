@@ -629,9 +629,11 @@ func TestTheProxyLeadsToTheRegistrar(t *testing.T) {
 	h := newHome(t)
 	p := start(t, "serve", "--config", h.config)
 	proxy := start(t, "proxy", "--registrar", strings.TrimPrefix(p.at, "https://"), "--listen", "127.0.0.1:0")
-	if status, _, _ := ask(t, client(t, nil), "GET", "https://"+proxy.at+"/.well-known/est/cacerts", "", nil); status != 200 {
+	c := client(t, nil)
+	if status, _, _ := ask(t, c, "GET", "https://"+proxy.at+"/.well-known/est/cacerts", "", nil); status != 200 {
 		t.Errorf("through the proxy: %d", status)
 	}
+	c.CloseIdleConnections() // or the proxy would wait for it
 	if code := proxy.stop(t); code != 0 {
 		t.Errorf("exit code %d\n%s", code, proxy.errs)
 	}
