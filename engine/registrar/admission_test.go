@@ -94,7 +94,7 @@ func TestApprovalsBindTheKey(t *testing.T) {
 	_, err = other.ask(other.pvr())
 	wantKind(t, err, decision.DeviceNotListed)
 	_, err = w.enroll(other.peer(), csr(t, newKey(t), est.CSRParams{Subject: p.subject()}))
-	wantKind(t, err, decision.DeviceNotListed)
+	wantKind(t, err, decision.NoVoucher)
 	info, err := w.registrar.ShowDevice(t.Context(), "SN-0001")
 	if err != nil || !info.KeyChanged {
 		t.Errorf("%+v, %v", info, err)

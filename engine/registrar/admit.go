@@ -217,7 +217,7 @@ func leafID(who *device.Identity) (device.ID, bool) {
 // key that the device came with first. A device that must wait is noted as such.
 func (s *Service) mayJoin(dev *deviceRecord, who *device.Identity) *decision.Refusal {
 	if dev.Standing == Refused {
-		return decision.Refuse(decision.DeviceRefused, "an operator refused the device; %s takes that back", command("approve", who.ID))
+		return refuseRefused(who.ID)
 	}
 	if s.cfg.Admit == AdmitManufacturer {
 		return nil
@@ -239,6 +239,10 @@ func (s *Service) mayJoin(dev *deviceRecord, who *device.Identity) *decision.Ref
 		return decision.Refuse(decision.Pending, "device %s waits: %s; %s admits it", who.ID, reason, command("approve", who.ID)).After(pendingRetry)
 	}
 	return decision.Refuse(decision.DeviceNotListed, "device %s is not admitted: %s; %s admits it", who.ID, reason, command("approve", who.ID))
+}
+
+func refuseRefused(id device.ID) *decision.Refusal {
+	return decision.Refuse(decision.DeviceRefused, "an operator refused the device; %s takes that back", command("approve", id))
 }
 
 // noteIDevID puts the key of an IDevID down as one: it is never certified here.

@@ -28,8 +28,12 @@ func (b *budget) take(key digest, now time.Time) (wait time.Duration, ok bool) {
 	if full.Before(now) {
 		full = now
 	}
+	empty := now.Add(time.Duration(b.burst) * b.refill)
+	if full.After(empty) {
+		full = empty // the clock went back
+	}
 	full = full.Add(b.refill)
-	if over := full.Sub(now) - time.Duration(b.burst)*b.refill; over > 0 {
+	if over := full.Sub(empty); over > 0 {
 		return over, false
 	}
 	if b.all == nil {

@@ -53,22 +53,19 @@ func (a *attempt) permits(dev *deviceRecord, known bool, h *holder) *decision.Re
 	if !known {
 		return decision.Refuse(decision.NoVoucher, "the device never asked for a voucher; it begins with requestvoucher (RFC 8995 section 5.2)")
 	}
-	if h == nil {
-		trial := *dev
-		if r := a.s.mayJoin(&trial, a.who); r != nil {
-			return r
-		}
-	} else if dev.Standing == Refused {
-		return decision.Refuse(decision.DeviceRefused, "an operator refused the device; %s takes that back", command("approve", h.id))
-	}
 	m := dev.Voucher
 	switch {
+	case dev.Standing == Refused:
+		return refuseRefused(*a.id)
 	case m == nil || !m.Delivered:
 		return decision.Refuse(decision.NoVoucher, "the device has got no voucher here; it begins with requestvoucher (RFC 8995 section 5.2)")
 	case h == nil && !bytes.Equal(m.Key, a.who.SPKI[:]):
 		return decision.Refuse(decision.NoVoucher, "the device's voucher was got with another IDevID key than it has now")
 	case m.Verdict == Bad:
 		return decision.Refuse(decision.NoVoucher, "the device's audit log forbids it: %s", m.Reason)
+	case h == nil:
+		trial := *dev
+		return a.s.mayJoin(&trial, a.who)
 	}
 	return nil
 }

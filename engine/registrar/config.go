@@ -3,7 +3,6 @@ package registrar
 import (
 	"bytes"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -257,9 +256,6 @@ func (c *Config) completeDomains() error {
 
 // served are the envelopes of vouchers over HTTP.
 var served = []codec.Format{codec.FormatCMS, codec.FormatJWS}
-
-// spkiOf is what keys are told apart by.
-func spkiOf(c *x509.Certificate) digest { return sha256.Sum256(c.RawSubjectPublicKeyInfo) }
 
 // ownCertificates are all certificates of this registrar and its domain.
 func (c *Config) ownCertificates() []*x509.Certificate {

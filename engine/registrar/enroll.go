@@ -150,7 +150,7 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 		return nil, err
 	}
 	var refusal error
-	der := cert.Raw
+	der, fresh := cert.Raw, false
 	err = s.cfg.DB.Update(ctx, func(tx state.Tx) (err error) {
 		recorded, refused, err := s.recordedCertificate(tx, a, e)
 		if refusal = refused; err != nil || refused != nil {
@@ -160,6 +160,7 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 			der = recorded
 			return nil
 		}
+		fresh = true
 		a.trail.Pass("certificate", "%x, until %s", cert.SerialNumber, cert.NotAfter.UTC().Format(time.RFC3339))
 		return s.recordCertificate(tx, a, e, cert)
 	})
@@ -170,6 +171,9 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 		return nil, refusal
 	}
 	a.silent = true // recorded with the certificate
+	if !fresh {
+		return certificateAnswer(der)
+	}
 	s.observe(Event{Name: "certificate", Request: a.r.ID, Device: a.id.String(), Text: a.operation + ": certificate " + hexID(cert.SerialNumber.Bytes())})
 	return certificateAnswer(der)
 }

@@ -51,11 +51,11 @@ type importRow struct {
 // again.
 //
 // A row is an IDevID certificate, which must lead to a configured manufacturer
-// and is bound to its key (certificates of CAs behind it complete its chain); or a serial number with an idevid-issuer; or a serial
-// number alone. The last admits the first device with the number that a
-// configured manufacturer vouches for, and only while no other device with the
-// same number is on record: such a device is refused as ambiguous, until it is
-// approved by its full name.
+// and is bound to its key (certificates of CAs behind it complete its chain); or
+// a serial number with an idevid-issuer; or a serial number alone. The last
+// admits the first device with the number that a configured manufacturer vouches
+// for, and only while no other device with the same number is on record: such a
+// device is refused as ambiguous, until it is approved by its full name.
 //
 // rejected is called with each row that cannot be used; its error ends the
 // import. The error is rejected's, the reader's *list.ListError, or the

@@ -116,15 +116,15 @@ func sameOrigin(base, location string) (string, error) {
 		return "", err
 	}
 	if location == "" || len(location) > maxURL {
-		return "", fmt.Errorf("Location has %d octets, want 1 to %d", len(location), maxURL)
+		return "", fmt.Errorf("its Location has %d octets, want 1 to %d", len(location), maxURL)
 	}
 	to, err := from.Parse(location)
 	if err != nil {
-		return "", fmt.Errorf("Location: %w", err)
+		return "", fmt.Errorf("its Location: %w", err)
 	}
 	to.Fragment = ""
 	if o := originOf(to.String()); o == "" || o != originOf(base) {
-		return "", fmt.Errorf("Location %.200q is not on the origin %s", location, originOf(base))
+		return "", fmt.Errorf("its Location %.200q is not on the origin %s", location, originOf(base))
 	}
 	return to.String(), nil
 }

@@ -201,11 +201,18 @@ func (a *attempt) identify() error {
 	return a.identifyIDevID()
 }
 
+// maxSerial bounds serial numbers, in octets: keys of the database hold them. A
+// serialNumber attribute has at most 64 characters (RFC 5280 appendix A.1).
+const maxSerial = 512
+
 // identifyIDevID finds the device whose IDevID the TLS client presented.
 func (a *attempt) identifyIDevID() error {
 	who, err := device.Identify(a.r.Peer[:min(len(a.r.Peer), sign.MaxChain)], a.s.makers.Load().list, a.r.Now)
 	if err != nil {
 		return a.trail.Fail("client-certificate", decision.Of(err))
+	}
+	if n := len(who.ID.Serial); n > maxSerial {
+		return a.trail.Refuse(decision.NoSerialNumber, "client-certificate", "the serial number in the IDevID has %d octets, the limit is %d", n, maxSerial)
 	}
 	a.who, a.id = who, &who.ID
 	a.trail.Pass("client-certificate", "IDevID of %s, manufacturer %s", who.ID, who.Manufacturer.Name)
