@@ -79,6 +79,8 @@ func apiError(err error) error {
 	var refused *masa.RunRefusedError
 	var noDevice *device.NotFoundError
 	var several *device.AmbiguousError
+	var noRun *store.RunNotFoundError
+	var unfit *store.RunStateError
 	var row *list.RowError
 	var whole *list.ListError
 	status := http.StatusInternalServerError
@@ -87,9 +89,9 @@ func apiError(err error) error {
 		return err
 	case errors.As(err, &usage):
 		status = http.StatusBadRequest
-	case errors.As(err, &missing), errors.As(err, &noDevice):
+	case errors.As(err, &missing), errors.As(err, &noDevice), errors.As(err, &noRun):
 		status = http.StatusNotFound
-	case errors.As(err, &exists), errors.As(err, &several), errors.As(err, &refused):
+	case errors.As(err, &exists), errors.As(err, &several), errors.As(err, &refused), errors.As(err, &unfit):
 		status = http.StatusConflict
 	case errors.Is(err, state.ErrFull):
 		status = http.StatusInsufficientStorage

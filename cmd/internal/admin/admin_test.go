@@ -234,7 +234,7 @@ func TestAnUploadThatIsRefusedStops(t *testing.T) {
 		for name, head := range map[string]string{"before the first line": "bad\n", "after it": "tell\nbad\n"} {
 			err := Upload(t.Context(), c, "/import", io.MultiReader(strings.NewReader(head), endless{"more\n"}), nil, nil)
 			var e *Error
-			if !errors.As(err, &e) || !strings.Contains(e.Message, "is bad") || e.Remedy != "mend it" {
+			if !errors.As(err, &e) || !strings.Contains(e.Message, "is bad") || e.Remedy != "mend it" || e.Status != 400 {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

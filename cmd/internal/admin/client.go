@@ -196,11 +196,12 @@ func Upload(ctx context.Context, c *http.Client, path string, body io.Reader, ou
 		for event, data := range line {
 			switch {
 			case event == eventError:
-				e := &Error{Status: http.StatusInternalServerError}
-				if err := json.Unmarshal(data, e); err != nil {
+				e := streamedError{Error: &Error{}}
+				if err := json.Unmarshal(data, &e); err != nil {
 					return fmt.Errorf("admin: %s failed: %s", path, data)
 				}
-				return e
+				e.Status = e.Code
+				return e.Error
 			case event == eventResult && out == nil:
 				return nil
 			case event == eventResult:

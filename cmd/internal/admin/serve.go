@@ -142,6 +142,12 @@ func (s *Stream) Send(event string, data any) error {
 	return s.rc.Flush()
 }
 
+// A streamedError is an Error behind an answer's status.
+type streamedError struct {
+	*Error
+	Code int `json:"status"`
+}
+
 // Streaming makes a handler of a function that reads the request's body and
 // tells on the way how far it is. Its result, or error, is the last line.
 func Streaming(f func(r *http.Request, s *Stream) (any, error)) http.Handler {
@@ -156,7 +162,7 @@ func Streaming(f func(r *http.Request, s *Stream) (any, error)) http.Handler {
 		case err == nil:
 			err = s.Send(eventResult, result)
 		case s.begun:
-			err = s.Send(eventError, asError(err))
+			err = s.Send(eventError, streamedError{asError(err), asError(err).Status})
 		default:
 			writeJSON(w, asError(err).Status, asError(err))
 			err = s.rc.Flush()
