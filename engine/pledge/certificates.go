@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"errors"
 	"net/url"
 	"slices"
 	"time"
@@ -84,11 +85,32 @@ func checkAuthorities(body []byte, i *Imprint, at moment, trail *decision.Trail)
 	if len(authorities) == 0 {
 		return nil, trail.Refuse(BadAuthorities, name, "none of the certificates is that of a certificate authority")
 	}
+	for _, c := range authorities {
+		if damagedRoot(c, authorities) {
+			return nil, trail.Refuse(BadAuthorities, name, "the certificate of the authority %q is not signed by any key of that name: it is damaged, or nobody's", c.Subject)
+		}
+	}
 	if !i.Direct && !slices.ContainsFunc(authorities, func(c *x509.Certificate) bool { return related(c, i.Pinned, authorities, at) }) {
 		return nil, trail.Refuse(BadAuthorities, name, "the pinned authority %q is not among the %d CA certificates, and chains to none of them", i.Pinned.Subject, len(authorities))
 	}
 	trail.Pass(name, "%d authorities", len(authorities))
 	return authorities, nil
+}
+
+// damagedRoot reports whether c names itself as its issuer and neither its own key
+// nor, as at a rollover (RFC 4210 §4.4), another of the same name signed it. An
+// anchor is believed by its key, so nothing else would ever look at its octets.
+// Signatures by algorithms that crypto/x509 does not know, or no longer counts as
+// signatures, are left alone.
+func damagedRoot(c *x509.Certificate, authorities []*x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && !slices.ContainsFunc(authorities, func(signer *x509.Certificate) bool {
+		if !bytes.Equal(signer.RawSubject, c.RawIssuer) {
+			return false
+		}
+		err := c.CheckSignatureFrom(signer)
+		var weak x509.InsecureAlgorithmError
+		return err == nil || errors.Is(err, x509.ErrUnsupportedAlgorithm) || errors.As(err, &weak)
+	})
 }
 
 // related reports whether c is the pinned authority, is issued under it, or has

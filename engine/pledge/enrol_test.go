@@ -1,6 +1,7 @@
 package pledge_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -131,15 +132,20 @@ func TestEnrolmentsThatFail(t *testing.T) {
 		setup func(*world)
 		kind  decision.Kind
 	}{
-		"cacerts refused":        {status("cacerts", 403), pledge.RegistrarRefused},
-		"cacerts pending":        {status("cacerts", 202), pledge.RegistrarRefused},
-		"cacerts of no type":     {body("cacerts", "", "MAA="), pledge.WrongAnswer},
-		"cacerts garbage":        {body("cacerts", exchange.TypePKCS7, "&&"), pledge.BadAuthorities},
-		"cacerts empty":          {body("cacerts", exchange.TypePKCS7, ""), pledge.BadAuthorities},
-		"cacerts too long":       {body("cacerts", exchange.TypePKCS7, strings.Repeat("A", exchange.MaxEST+1)), decision.TooLarge},
-		"another domain":         {authorities(stranger), pledge.BadAuthorities},
-		"no authority":           {authorities(func(w *world) []*x509.Certificate { return w.registrar.chain[:1] }), pledge.BadAuthorities},
-		"a namesake":             {authorities(func(w *world) []*x509.Certificate { return namesake(w)[1:] }), pledge.BadAuthorities},
+		"cacerts refused":    {status("cacerts", 403), pledge.RegistrarRefused},
+		"cacerts pending":    {status("cacerts", 202), pledge.RegistrarRefused},
+		"cacerts of no type": {body("cacerts", "", "MAA="), pledge.WrongAnswer},
+		"cacerts garbage":    {body("cacerts", exchange.TypePKCS7, "&&"), pledge.BadAuthorities},
+		"cacerts empty":      {body("cacerts", exchange.TypePKCS7, ""), pledge.BadAuthorities},
+		"cacerts too long":   {body("cacerts", exchange.TypePKCS7, strings.Repeat("A", exchange.MaxEST+1)), decision.TooLarge},
+		"another domain":     {authorities(stranger), pledge.BadAuthorities},
+		"no authority":       {authorities(func(w *world) []*x509.Certificate { return w.registrar.chain[:1] }), pledge.BadAuthorities},
+		"a namesake":         {authorities(func(w *world) []*x509.Certificate { return namesake(w)[1:] }), pledge.BadAuthorities},
+		"a damaged root": {authorities(func(w *world) []*x509.Certificate {
+			der := bytes.Clone(w.registrar.domain.Certificate().Raw)
+			der[len(der)-1] ^= 1
+			return []*x509.Certificate{must[*x509.Certificate](t)(x509.ParseCertificate(der))}
+		}), pledge.BadAuthorities},
 		"csrattrs refused":       {status("csrattrs", 500), pledge.RegistrarRefused},
 		"csrattrs of a type":     {body("csrattrs", "text/html", "MAA="), pledge.WrongAnswer},
 		"csrattrs garbage":       {body("csrattrs", exchange.TypeCSRAttrs, "MAAA"), pledge.BadAttributes},
