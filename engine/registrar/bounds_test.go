@@ -79,8 +79,8 @@ func TestBudgetRefills(t *testing.T) {
 		}
 		now = now.Add(3 * time.Second)
 	}
-	if wait, ok := b.take(key, now.Add(-time.Hour)); ok || wait != time.Second {
-		t.Errorf("after the clock went back: allowed %v, wait %s", ok, wait)
+	if wait, ok := b.take(key, now.Add(-time.Hour)); !ok {
+		t.Errorf("a clock that went back holds a client back for %s", wait)
 	}
 }
 

@@ -30,7 +30,7 @@ func (b *budget) take(key digest, now time.Time) (wait time.Duration, ok bool) {
 	}
 	empty := now.Add(time.Duration(b.burst) * b.refill)
 	if full.After(empty) {
-		full = empty // the clock went back
+		full = now // the clock went back
 	}
 	full = full.Add(b.refill)
 	if over := full.Sub(empty); over > 0 {

@@ -227,7 +227,7 @@ func (s *Service) nameRow(unit string, row *importRow, now time.Time) {
 		cert, err := x509.ParseCertificate(row.der)
 		if err == nil {
 			var who *device.Identity
-			if who, err = device.Identify(append([]*x509.Certificate{cert}, row.above...), s.makers.Load().list, now); err == nil {
+			if who, err = identify(append([]*x509.Certificate{cert}, row.above...), s.makers.Load(), now); err == nil {
 				row.id, row.key = who.ID, bytes.Clone(who.SPKI[:])
 				return
 			}

@@ -2,10 +2,13 @@ package registrar_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +63,9 @@ var badRequests = []badRequest{
 	{"expired IDevID", decision.BadCertificate, "client-certificate", nil, func(w *site, p *pledge) *exchange.Request {
 		old := w.pledge(p.serial, func(i *ca.IDevIDParams) { i.NotAfter = epoch.AddDate(0, -1, 0) })
 		return old.request(old.pvr())
+	}},
+	{"serial number that no database key can hold", decision.NoSerialNumber, "client-certificate", nil, func(w *site, p *pledge) *exchange.Request {
+		return w.request([]*x509.Certificate{longSerial(w)}, p.format.MediaType(), p.pvr())
 	}},
 	{"registrar's own certificate", decision.OwnCertificate, "client-certificate", nil, func(w *site, p *pledge) *exchange.Request {
 		return w.request(w.chain, p.format.MediaType(), p.pvr())
@@ -141,6 +147,35 @@ var badRequests = []badRequest{
 		silent := w.pledge(p.serial, func(i *ca.IDevIDParams) { i.MASAURL = "" })
 		return silent.request(silent.pvr())
 	}},
+}
+
+// longSerial is an IDevID of the manufacturer whose serial number is longer than
+// X.520 allows and crypto/x509 minds.
+func longSerial(w *site) *x509.Certificate {
+	root, key := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Long Maker"}, NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(9, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign, SubjectKeyId: []byte{1, 2, 3, 4}}, newKey(w.t)
+	root = must[*x509.Certificate](w.t)(x509.ParseCertificate(must[[]byte](w.t)(x509.CreateCertificate(rand.Reader, root, root, key.Public(), key))))
+	w.addMaker(registrar.Manufacturer{Name: "long", Anchors: []*x509.Certificate{root}})
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{SerialNumber: strings.Repeat("9", 600)}, NotBefore: epoch.AddDate(0, -1, 0), NotAfter: epoch.AddDate(9, 0, 0)}
+	return must[*x509.Certificate](w.t)(x509.ParseCertificate(must[[]byte](w.t)(x509.CreateCertificate(rand.Reader, leaf, root, newKey(w.t).Public(), key))))
+}
+
+// What was verified once holds no longer than what it was verified by.
+func TestIdentitiesAreNotRememberedTooLong(t *testing.T) {
+	w := newSite(t)
+	p := w.pledge("SN-0001", func(i *ca.IDevIDParams) { i.NotAfter = epoch.Add(time.Hour) })
+	p.voucher()
+	p.voucher()
+	w.pass(2 * time.Hour)
+	_, err := p.ask(p.pvr())
+	wantKind(t, err, decision.BadCertificate)
+	w.pass(-2 * time.Hour)
+	p.voucher()
+	m := w.manufacturer("maker")
+	m.Anchors = []*x509.Certificate{newRoot(t, "Another CA").Certificate()}
+	w.addMaker(m)
+	_, err = p.ask(p.pvr())
+	wantKind(t, err, decision.UnknownManufacturer)
 }
 
 func TestBadVoucherRequests(t *testing.T) {

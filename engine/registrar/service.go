@@ -2,8 +2,6 @@ package registrar
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
@@ -16,7 +14,6 @@ import (
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/exchange"
-	"github.com/vouchmill/vouchmill/sign"
 )
 
 // A Service is one registrar. Its methods are safe for concurrent use.
@@ -28,6 +25,7 @@ type Service struct {
 	domains map[string]*domain
 	makers  atomic.Pointer[makers]
 
+	known     identities
 	clients   budget // what each client key may ask
 	strangers budget // attempts of the unidentified that are recorded
 	breakers  breakers
@@ -155,71 +153,6 @@ func (s *Service) land() {
 	s.aloft--
 	s.mu.Unlock()
 	s.wg.Done()
-}
-
-// leaf checks what a role needs of a client: a certificate, and requests left in
-// the budget of its key.
-func (a *attempt) leaf() (*x509.Certificate, error) {
-	if len(a.r.Peer) == 0 {
-		return nil, a.trail.Refuse(decision.NoCertificate, "client-certificate", "the TLS client presented no certificate; a device presents its IDevID (RFC 8995 section 5.1)")
-	}
-	leaf := a.r.Peer[0]
-	if wait, ok := a.s.clients.take(sha256.Sum256(leaf.RawSubjectPublicKeyInfo), a.r.Now); !ok {
-		return nil, a.trail.Refuse(decision.RateLimited, "budget", "the client of %q asks more than once in %s", leaf.Subject, a.s.cfg.Refill).After(wait)
-	}
-	return leaf, nil
-}
-
-// ours reports whether a certificate was issued by this domain, whatever became
-// of it since.
-func (s *Service) ours(leaf *x509.Certificate) bool {
-	own := s.cfg.Authority.Certificate()
-	if string(leaf.RawIssuer) == string(own.RawSubject) && leaf.CheckSignatureFrom(own) == nil {
-		return true
-	}
-	for _, c := range s.cfg.ownCertificates() {
-		if c.Equal(leaf) {
-			return true
-		}
-		if c.IsCA && string(leaf.RawIssuer) == string(c.RawSubject) && leaf.CheckSignatureFrom(c) == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// identify judges the TLS client's certificate as an IDevID.
-func (a *attempt) identify() error {
-	leaf, err := a.leaf()
-	if err != nil {
-		return err
-	}
-	if a.s.ours(leaf) {
-		a.nameByCertificate(leaf)
-		return a.trail.Refuse(decision.OwnCertificate, "client-certificate", "the TLS client presented a certificate of this domain, of %q; a voucher needs the device's IDevID", leaf.Subject)
-	}
-	return a.identifyIDevID()
-}
-
-// maxSerial bounds serial numbers, in octets: keys of the database hold them. A
-// serialNumber attribute has at most 64 characters (RFC 5280 appendix A.1).
-const maxSerial = 512
-
-// identifyIDevID finds the device whose IDevID the TLS client presented.
-func (a *attempt) identifyIDevID() error {
-	who, err := device.Identify(a.r.Peer[:min(len(a.r.Peer), sign.MaxChain)], a.s.makers.Load().list, a.r.Now)
-	if err != nil {
-		return a.trail.Fail("client-certificate", decision.Of(err))
-	}
-	if n := len(who.ID.Serial); n > maxSerial {
-		return a.trail.Refuse(decision.NoSerialNumber, "client-certificate", "the serial number in the IDevID has %d octets, the limit is %d", n, maxSerial)
-	}
-	a.who, a.id = who, &who.ID
-	a.trail.Pass("client-certificate", "IDevID of %s, manufacturer %s", who.ID, who.Manufacturer.Name)
-	if len(who.Facts.KeyIdentifier) == 0 {
-		a.trail.Pass("authority-key-identifier", "the IDevID has none; its issuer is told by its key (IEEE 802.1AR wants one)")
-	}
-	return nil
 }
 
 // answered is what a transport sends back.
