@@ -75,6 +75,7 @@ func newJoin() *cobra.Command {
 		cobra.CheckErr(cmd.MarkFlagRequired(name))
 	}
 	cmd.MarkFlagsOneRequired("registrar", "discover")
+	cmd.MarkFlagsMutuallyExclusive("registrar", "discover")
 	return cmd
 }
 

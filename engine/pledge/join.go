@@ -2,6 +2,7 @@ package pledge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type Joining struct {
 	candidates []*candidate
 	imprinted  *candidate // the one whose voucher was good; no other is tried meanwhile
 	spaced     time.Time  // no attempt at another registrar before
+	turns      int        // how often a registrar was spoken to
 	discovery  struct {
 		due      time.Time
 		failures int
@@ -39,6 +41,7 @@ type candidate struct {
 	due      time.Time
 	failures int
 	used     time.Time // when the last attempt began
+	turn     int       // of the Joining, when it was last spoken to; 0: never
 	last     *Attempt
 }
 
@@ -157,8 +160,9 @@ func (j *Joining) Step(ctx context.Context) (wait time.Duration, joined *Joined,
 	return 0, j.joined, nil
 }
 
-// next picks the candidate whose turn it is: one whose wait for a decision is
-// over, else the one least recently used. Without any it returns how long to wait.
+// next picks the candidate whose turn it is: of those that are due, the one not
+// spoken to for longest, so that none keeps others waiting, however often it asks
+// to be asked again. Without any it returns how long to wait.
 func (j *Joining) next(now time.Time) (*candidate, time.Duration) {
 	var best *candidate
 	soonest := now.Add(MaxBackoff)
@@ -176,7 +180,7 @@ func (j *Joining) next(now time.Time) (*candidate, time.Duration) {
 		if due.After(now) {
 			continue
 		}
-		if best == nil || c.attempt != nil && best.attempt == nil || (c.attempt == nil) == (best.attempt == nil) && c.used.Before(best.used) {
+		if best == nil || c.turn < best.turn {
 			best = c
 		}
 	}
@@ -188,6 +192,8 @@ func (j *Joining) next(now time.Time) (*candidate, time.Duration) {
 
 // try begins or continues an attempt.
 func (j *Joining) try(ctx context.Context, c *candidate, now time.Time) error {
+	j.turns++
+	c.turn = j.turns
 	if c.attempt == nil {
 		gap, err := spacing(j.p.cfg.Rand)
 		if err != nil {
@@ -212,7 +218,7 @@ func (j *Joining) try(ctx context.Context, c *candidate, now time.Time) error {
 		j.joined = c.attempt.joined
 		j.finish(c, nil)
 		j.joined.Attempt = c.last
-		j.drop(nil)
+		j.drop(errJoined)
 		return nil
 	}
 	c.due = now.Add(wait)
@@ -223,13 +229,21 @@ func (j *Joining) try(ctx context.Context, c *candidate, now time.Time) error {
 	return nil
 }
 
+// errJoined ends the attempts at other registrars.
+var errJoined = errors.New("the device joined elsewhere")
+
 // finish ends the attempt at a candidate.
 func (j *Joining) finish(c *candidate, err error) {
-	c.last = c.attempt.result(err, false)
-	c.attempt = nil
+	j.close(c, err, false)
 	if j.imprinted == c {
 		j.imprinted = nil
 	}
+}
+
+// close turns an attempt into its result.
+func (j *Joining) close(c *candidate, err error, pending bool) {
+	c.last = c.attempt.result(err, pending)
+	c.attempt = nil
 	if j.p.cfg.Observe != nil {
 		j.p.cfg.Observe(c.last)
 	}
@@ -258,8 +272,7 @@ func (j *Joining) limitWaiting(current *candidate) {
 func (j *Joining) drop(cause error) {
 	for _, c := range j.candidates {
 		if c.attempt != nil {
-			c.last = c.attempt.result(cause, c.attempt.waiting)
-			c.attempt = nil
+			j.close(c, cause, c.attempt.waiting)
 		}
 	}
 }

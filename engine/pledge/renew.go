@@ -34,7 +34,12 @@ func Renew(ctx context.Context, cfg Config, trail *decision.Trail) (*Joined, err
 			return checkServer(peer, had.CACerts, had.Registrar, cfg.moment())
 		}}
 	defer r.session.release()
-	return r.run(ctx)
+	renewed, err := r.run(ctx)
+	if err != nil && !fatal(err) {
+		// The key made for nothing goes; if that fails, Load sees to it.
+		_ = vault{cfg.Storage}.settle(&had.State)
+	}
+	return renewed, err
 }
 
 type renewal struct {

@@ -188,6 +188,27 @@ func TestNobodyToAsk(t *testing.T) {
 	}
 }
 
+// Whoever wants to be asked again at once does not keep others waiting.
+func TestEagerRegistrarsTakeTurns(t *testing.T) {
+	w := newWorld(t)
+	urls := w.several(6)
+	for _, url := range urls[:5] {
+		w.at(url).answers["requestvoucher"] = func(*pledge.Call, []byte) *pledge.Reply {
+			w.clock.now = w.clock.now.Add(10 * time.Second) // and takes its time to answer
+			return &pledge.Reply{Status: 202, RetryAfter: "1"}
+		}
+	}
+	joined, err := w.pledge().Join(context.Background(), urls...)
+	if err != nil || joined.Registrar != urls[5] {
+		t.Fatalf("%+v, %v", joined, err)
+	}
+	for _, url := range urls[:5] {
+		if n := len(w.at(url).calls); n > 2 {
+			t.Errorf("%s was asked %d times before the others", url, n)
+		}
+	}
+}
+
 // Whoever announces many registrars that never decide holds few connections.
 func TestFewConnectionsAreHeld(t *testing.T) {
 	w := newWorld(t)

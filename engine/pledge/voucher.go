@@ -27,7 +27,7 @@ type Received struct {
 	// Peers is the certificate list of the TLS server, its own first, which has
 	// proved that it holds the key of that.
 	Peers []*x509.Certificate
-	// Now is the time, if the device has a trusted clock.
+	// Now is the time, if the device has a trusted clock; zero is Config.Clock's.
 	Now time.Time
 }
 
@@ -52,6 +52,11 @@ type Imprint struct {
 // The error is a *decision.Refusal, or the context's cause. Verify is safe for
 // concurrent use.
 func (p *Pledge) Verify(ctx context.Context, r *Received, trail *decision.Trail) (*Imprint, error) {
+	if r.Now.IsZero() {
+		timed := *r
+		timed.Now = p.cfg.Clock.Now()
+		r = &timed
+	}
 	opener := artefact.Opener{Verifier: p.cfg.Verifier}
 	v, err := opener.Voucher(ctx, p.cfg.Format, r.Body, artefact.Trust{Anchors: p.cfg.VoucherAnchors, At: r.Now, AnyTime: !p.cfg.ClockTrusted})
 	if err != nil {
