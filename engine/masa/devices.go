@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/state"
@@ -26,6 +27,8 @@ type Device struct {
 	Pool  string
 	// Exclusive and LoggedOnMismatch hold for it by itself or by its pool.
 	Exclusive, LoggedOnMismatch bool
+	// Formats are those of vouchers that it can read, nil for all.
+	Formats []codec.Format
 	// Claim is the SHA-256 of the SubjectPublicKeyInfo of the domain that an
 	// exclusive device without owner belongs to, nil for none.
 	Claim       []byte
@@ -134,8 +137,12 @@ func (s *Service) describe(r state.Reader, dir *directory, id device.ID, record 
 	activity := new(activityRecord)
 	_, err := loadIfAny(r, deviceKey(keyActivity, id), activity)
 	p := dir.policyOf(record)
+	var formats []codec.Format
+	for _, f := range record.Formats {
+		formats = append(formats, codec.Format(f))
+	}
 	return &Device{ID: id, Issuer: (&foundDevice{id: id, record: *record}).issuerLeaf(), Verified: record.Verified, Imported: instant(record.Imported),
-		Owner: p.owner, Pool: record.Pool, Exclusive: p.Exclusive, LoggedOnMismatch: p.LoggedOnMismatch, Claim: record.Claim,
+		Owner: p.owner, Pool: record.Pool, Exclusive: p.Exclusive, LoggedOnMismatch: p.LoggedOnMismatch, Formats: formats, Claim: record.Claim,
 		Blocked: record.Blocked, BlockReason: record.BlockReason, Issued: activity.Issued, LastIssued: instant(activity.LastIssued), Refused: activity.Refused}, activity, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
@@ -32,6 +33,8 @@ type ImportOptions struct {
 	Owner string
 	// Exclusive and LoggedOnMismatch, where true, are set for each of them.
 	Exclusive, LoggedOnMismatch bool
+	// Formats, where not nil, are those of vouchers that the devices can read.
+	Formats []codec.Format
 	// Reject is told each row that cannot be used, in the order of the list; its
 	// error ends the import. Without it the first such row does.
 	Reject func(*list.RowError) error
@@ -411,9 +414,21 @@ func (row *importRow) applyOptions(tx state.Tx, id device.ID, record *deviceReco
 	if opts.LoggedOnMismatch && !record.LoggedOnMismatch {
 		record.LoggedOnMismatch, touched = true, true
 	}
+	if formats := numbersOf(opts.Formats); formats != nil && !slices.Equal(record.Formats, formats) {
+		record.Formats, touched = formats, true
+	}
 	if opts.Owner == "" {
 		return touched, nil
 	}
 	given, err := give(tx, id, record, opts.Owner, opts.Now)
 	return touched || given, err
+}
+
+func numbersOf(formats []codec.Format) []uint64 {
+	var numbers []uint64
+	for _, f := range formats {
+		numbers = append(numbers, uint64(f))
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
 }

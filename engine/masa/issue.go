@@ -162,9 +162,33 @@ func (c *commit) countIssue(tx state.Tx) error {
 	if _, err := loadIfAny(tx, key, &activity); err != nil {
 		return err
 	}
+	if err := c.countUnasked(&activity); err != nil {
+		return err
+	}
 	activity.Issued++
 	activity.LastIssued = c.r.Now.Unix()
 	return tx.Set(key, encode(&activity))
+}
+
+// maxUnasked is how many vouchers a day a device gets that neither it nor its
+// owner asked for: each is an event in a log that is kept for ever, and a
+// stranger needs no more than a serial number to ask.
+const maxUnasked = 16
+
+func (c *commit) countUnasked(activity *activityRecord) error {
+	if c.owner != "" || c.prior != nil && c.prior.request != nil {
+		return nil
+	}
+	const day = 24 * 60 * 60
+	if today := c.r.Now.Unix() / day; activity.Day != today {
+		activity.Day, activity.Unasked = today, 0
+	}
+	if activity.Unasked >= maxUnasked {
+		left := time.Duration(day-c.r.Now.Unix()%day) * time.Second
+		return decision.Refuse(decision.RateLimited, "%v was given %d vouchers today that hold no request of its own and were not asked for by its owner", c.device.id, activity.Unasked).After(left)
+	}
+	activity.Unasked++
+	return nil
 }
 
 // remember keeps the answer for whoever asks the same again.

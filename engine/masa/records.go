@@ -75,6 +75,7 @@ type deviceRecord struct {
 	Verified         bool     `cbor:"11,keyasint,omitempty"` // by an IDevID, not only a list
 	Revision         uint64   `cbor:"12,keyasint,omitempty"` // counts changes
 	Owners           uint64   `cbor:"13,keyasint,omitempty"` // counts ownershipRecords
+	Formats          []uint64 `cbor:"14,keyasint,omitempty"` // codec.Format it can read, nil for all
 }
 
 // An activityRecord sums up what happened with a device. Every issue is in the
@@ -84,6 +85,8 @@ type activityRecord struct {
 	LastIssued int64           `cbor:"2,keyasint,omitempty"` // Unix seconds
 	Refused    uint64          `cbor:"3,keyasint,omitempty"`
 	Refusals   []refusalRecord `cbor:"4,keyasint,omitempty"` // the last ones, oldest first
+	Day        int64           `cbor:"5,keyasint,omitempty"` // of Unasked, counted from 1970
+	Unasked    uint64          `cbor:"6,keyasint,omitempty"` // issued on that day to strangers, without a request of its own
 }
 
 type refusalRecord struct {

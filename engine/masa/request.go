@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
@@ -173,6 +174,7 @@ func (a *attempt) decide(ctx context.Context, r state.Reader) error {
 		func() error { return a.openPrior(ctx) },
 		func() error { return a.chooseDevice(r) },
 		a.checkDevice,
+		a.checkFormat,
 		a.checkNonce,
 		a.checkPrior,
 		a.checkOwner,
@@ -210,5 +212,26 @@ func (a *attempt) checkAge() error {
 		return a.trail.Refuse(decision.StaleRequest, "created-on", "the request was made at %s, more than %v ahead; set the registrar's clock", created.Format(time.RFC3339), a.s.cfg.Skew)
 	}
 	a.trail.Pass("created-on", "%s", created.Format(time.RFC3339))
+	return nil
+}
+
+// checkFormat chooses the voucher's format among those the device can read.
+func (a *attempt) checkFormat() error {
+	readable := a.device.record.Formats
+	if readable == nil {
+		return nil
+	}
+	var served []codec.Format
+	for _, f := range a.s.served {
+		if slices.Contains(readable, uint64(f)) {
+			served = append(served, f)
+		}
+	}
+	answer, err := artefact.Negotiate(a.r.Accept, a.format, served...)
+	if err != nil {
+		return a.trail.Refuse(decision.NotAcceptable, "format", "%v reads %v: %w", a.device.id, served, err)
+	}
+	a.answer = answer
+	a.trail.Pass("format", "%v", answer)
 	return nil
 }

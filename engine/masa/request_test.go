@@ -2,9 +2,12 @@ package masa_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/masa"
 )
 
 func TestARegistrarTheDeviceSawGetsProximity(t *testing.T) {
@@ -28,5 +31,50 @@ func TestARegistrarTheDeviceSawGetsProximity(t *testing.T) {
 				t.Errorf("there are %d events, want 1", n)
 			}
 		})
+	}
+}
+
+func TestDevicesThatReadOneFormat(t *testing.T) {
+	w := newWorld(t)
+	if done := w.importDevices(masa.ImportOptions{Formats: []codec.Format{codec.FormatJWS}}, w.devices[0]); done.Changed != 1 {
+		t.Fatalf("imported %+v", done)
+	}
+	j := w.join(0)
+	j.accept = "application/voucher-cms+json"
+	w.refused(j.exchange(), decision.NotAcceptable)
+	j.accept = "application/voucher-cms+json, application/voucher-jws+json;q=0.1"
+	if v := j.voucher(); v.Format != codec.FormatJWS {
+		t.Errorf("a device that reads JWS got %v", v.Format)
+	}
+	if v := w.join(1).voucher(); v.Format != codec.FormatCMS {
+		t.Errorf("another device got %v", v.Format)
+	}
+}
+
+// TestStrangersCannotFillTheLog: with a serial number alone.
+func TestStrangersCannotFillTheLog(t *testing.T) {
+	w := newWorld(t)
+	unasked := func() *joining {
+		j := w.join(0)
+		j.without = true
+		return j
+	}
+	const many = 16
+	for range many {
+		w.send(unasked().exchange())
+	}
+	if refusal := w.refused(unasked().exchange(), decision.RateLimited); refusal.RetryAfter <= 0 {
+		t.Error("the stranger is not told when to come back")
+	}
+	if n := w.events(0); n != many {
+		t.Errorf("there are %d events", n)
+	}
+	w.join(0).voucher() // the device asks itself
+	w.now = w.now.AddDate(0, 0, 1)
+	unasked().voucher()
+	w.customer(masa.Customer{Name: "acme", Anchors: []*x509.Certificate{w.domain.cert}})
+	w.own("acme", "SN-1")
+	for range many + 1 {
+		unasked().voucher()
 	}
 }
