@@ -120,8 +120,10 @@ func TestMASAMisbehaves(t *testing.T) {
 			w := newSite(t)
 			w.masa.set(c.masa)
 			p := w.pledge("SN-0001")
-			_, err := p.ask(p.pvr())
+			r := p.request(p.pvr())
+			_, err := w.registrar.RequestVoucher(t.Context(), r)
 			refusal := wantKind(t, err, c.kind)
+			w.checkLastCheck(r, c.kind)
 			if strings.Contains(refusal.Public, "masa.example.com") || strings.Contains(refusal.Public, "a reason") {
 				t.Errorf("the peer is told %q", refusal.Public)
 			}
@@ -140,6 +142,22 @@ func TestMASAMisbehaves(t *testing.T) {
 			_, err = w.enroll(p.peer(), csr(t, newKey(t), est.CSRParams{Subject: p.subject()}))
 			wantKind(t, err, decision.NoVoucher)
 		})
+	}
+}
+
+// checkLastCheck looks for a failed attempt of SN-0001 whose last check alone
+// failed, for the given reason.
+func (w *site) checkLastCheck(r *exchange.Request, kind decision.Kind) {
+	w.t.Helper()
+	x, err := w.registrar.Explain(w.t.Context(), "SN-0001")
+	if err != nil || len(x.Attempts) != 1 || x.Attempts[0].Request != r.ID || x.Attempts[0].Outcome != kind {
+		w.t.Errorf("recorded as %+v, %v", x, err)
+		return
+	}
+	for i, c := range x.Attempts[0].Checks {
+		if last := i == len(x.Attempts[0].Checks)-1; c.OK == last || last && c.Kind != kind {
+			w.t.Errorf("check %d is %+v", i+1, c)
+		}
 	}
 }
 

@@ -196,6 +196,9 @@ func TestBadVoucherRequests(t *testing.T) {
 			if n := len(w.masa.made("")); n != 0 {
 				t.Errorf("the MASA was called %d times", n)
 			}
+			if alarm := c.kind == decision.NoMASA || c.kind == decision.WrongProximity; w.alarmed("refused") != alarm {
+				t.Errorf("alarm %v, want %v", !alarm, alarm)
+			}
 			w.checkTrail(r, c.kind, c.check)
 			if _, err := w.enroll(r.Peer, csr(t, newKey(t), est.CSRParams{Subject: p.subject()})); err == nil {
 				t.Error("a certificate after a refusal")
