@@ -39,6 +39,7 @@ type PayloadDecoder struct {
 	unknown    []UnknownLeaf
 	extensions []Extension
 	certs      [][]byte
+	again      bool // it was used before, and so may be once more
 	long       longBinary
 	memo       payloadMemo
 }
@@ -54,9 +55,10 @@ const (
 	mostLongBinary  = 8 << 10
 )
 
-// remember keeps a copy of a text and what it decodes to.
-func (l *longBinary) remember(text, octets []byte) {
-	if len(text) >= leastLongBinary && len(text) <= mostLongBinary {
+// remember keeps a copy of a text and what it decodes to, unless the decoder may
+// be one for a single payload.
+func (l *longBinary) remember(text, octets []byte, again bool) {
+	if again && len(text) >= leastLongBinary && len(text) <= mostLongBinary {
 		l.text, l.octets = append(l.text[:0], text...), append(l.octets[:0], octets...)
 	}
 }
@@ -90,6 +92,7 @@ func compareNames(a, b memberName) int {
 // begin readies the decoder for input of n octets and empties the artefact.
 func (d *PayloadDecoder) begin(n int, a artefact) error {
 	d.memo.forget()
+	d.again = d.arena != nil
 	d.limits = d.Limits.withDefaults()
 	limit, most := "VoucherBytes", d.limits.VoucherBytes
 	if a.r != nil {

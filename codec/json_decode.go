@@ -200,7 +200,7 @@ func (r *jsonReader) binary(leaf string) ([]byte, error) {
 		if out, ok = appendStrictBase64(r.d.arena, text); !ok {
 			return nil, r.fail(at, leaf, ErrValue, "padded standard base64 without line breaks expected")
 		}
-		r.d.long.remember(text, out[mark:])
+		r.d.long.remember(text, out[mark:], r.d.again)
 	}
 	r.d.arena = out
 	return out[mark:len(out):len(out)], nil

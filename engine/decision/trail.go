@@ -10,6 +10,8 @@ import (
 const (
 	MaxTrail  = 64
 	MaxDetail = 512
+	// usualTrail is how many checks a request has that passes them all.
+	usualTrail = 24
 )
 
 // A Check is one thing that was looked at.
@@ -53,6 +55,9 @@ func (t *Trail) Checks() []Check {
 func (t *Trail) add(c Check) {
 	if t == nil || len(t.checks) == MaxTrail {
 		return
+	}
+	if t.checks == nil {
+		t.checks = make([]Check, 0, usualTrail)
 	}
 	t.checks = append(t.checks, c)
 }
