@@ -83,7 +83,7 @@ func table() []row {
 	}
 
 	check := func(impl string) value { return value{"peers", "Check/impl=" + impl, "ns-cpu/voucher"} }
-	add("every check of a mixed pile under one signer ÷ smallstep-pkcs7, parse and signature", "≥ 12", check("smallstep-pkcs7"), check("vouchmill"))
+	add("every check of a mixed pile under one signer ÷ smallstep-pkcs7, parse and signature", "≥ 12, wide", check("smallstep-pkcs7"), check("vouchmill"))
 
 	for _, env := range []string{"cms", "jws", "cose"} {
 		for _, sink := range []string{"memory", "store"} {
