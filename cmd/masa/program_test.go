@@ -394,6 +394,33 @@ func (s *site) importRun(t *testing.T) {
 	s.run("vouchers", "import", "--store", store, "--run", "none", "--progress", "none").want(t, program.Failed, "none")
 }
 
+func TestTheTLSCertificateIsReadAgain(t *testing.T) {
+	s := newSite(t)
+	p := s.serve()
+	authority, err := sign.LoadKeyFile(filepath.Join(s.dir, "tls-ca.key"), nil)
+	must(t, err)
+	a, err := ca.New(s.tlsCA, authority.Key, ca.Options{})
+	must(t, err)
+	names, err := ca.ParseServerNames("localhost")
+	must(t, err)
+	key := newKey(t)
+	next, err := a.TLSServer(ca.EntityParams{CommonName: "next", PublicKey: key.Public(), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), Names: names})
+	must(t, err)
+	text, err := sign.MarshalKeyPEM(key, nil)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(s.dir, "tls.key"), text, 0o600))
+	must(t, p.cmd.Process.Signal(syscall.SIGHUP)) // while key and certificate differ: the one before stays
+	must(t, os.WriteFile(filepath.Join(s.dir, "tls.pem"), ca.ChainPEM(next), 0o600))
+	for serial := ""; serial != next.SerialNumber.String(); { // the signal is handled in the program's own time
+		must(t, p.cmd.Process.Signal(syscall.SIGHUP))
+		p.http.CloseIdleConnections()
+		resp, err := p.http.Get(p.url)
+		must(t, err)
+		resp.Body.Close()
+		serial = resp.TLS.PeerCertificates[0].SerialNumber.String()
+	}
+}
+
 func TestASecondServerIsToldWhoHoldsTheState(t *testing.T) {
 	s := newSite(t)
 	p := s.serve()

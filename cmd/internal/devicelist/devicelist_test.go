@@ -99,14 +99,14 @@ func TestAListIsSentAsItIs(t *testing.T) {
 	if err := os.WriteFile(file, []byte("serial-number;note\nSN-1;\nSN-2;\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, rejected, err := upload(t, "", file)
-	if err == nil {
+	if _, _, err := upload(t, "", file); err == nil {
 		t.Error("an unknown column was taken")
 	}
 	if err := os.WriteFile(file, []byte("serial-number\nSN-1\nSN-2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, rejected, err = upload(t, "", file); err != nil || rejected != 0 || strings.Join(got.Serials, " ") != "SN-1 SN-2" || got.Pool != "p" {
+	got, rejected, err := upload(t, "", file)
+	if err != nil || rejected != 0 || strings.Join(got.Serials, " ") != "SN-1 SN-2" || got.Pool != "p" {
 		t.Errorf("%+v, %d, %v", got, rejected, err)
 	}
 	if got, _, err = upload(t, `{"serial-number":"SN-3"}`+"\n", "-"); err != nil || strings.Join(got.Serials, " ") != "SN-3" {

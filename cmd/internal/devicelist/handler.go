@@ -58,14 +58,20 @@ func Handler(defaults list.Options, f func(r *http.Request, im *Import) (any, er
 			}
 			return s.Send(eventReject, toJSON(e))
 		}})
-		stop()
+		if tellErr := stop(); err == nil {
+			err = tellErr
+		}
 		return result, listError(err)
 	})
 }
 
-// tell sends progress until the function it returns is called.
-func tell(s *admin.Stream, counters *progress.Reporter, body *countingReader) (stop func()) {
+// tell sends progress until the function it returns is called, which sends the
+// last of it.
+func tell(s *admin.Stream, counters *progress.Reporter, body *countingReader) (stop func() error) {
 	quit := make(chan struct{})
+	send := func() error {
+		return s.Send(eventProgress, progressJSON{counters.Issued.Load(), counters.Rejected.Load(), body.n.Load()})
+	}
 	var told sync.WaitGroup
 	told.Go(func() {
 		ticker := time.NewTicker(progressEvery)
@@ -75,13 +81,13 @@ func tell(s *admin.Stream, counters *progress.Reporter, body *countingReader) (s
 			case <-quit:
 				return
 			case <-ticker.C:
-				if s.Send(eventProgress, progressJSON{counters.Issued.Load(), counters.Rejected.Load(), body.n.Load()}) != nil {
+				if send() != nil {
 					return // nobody listens; the import notices by itself
 				}
 			}
 		}
 	})
-	return func() { close(quit); told.Wait() }
+	return func() error { close(quit); told.Wait(); return send() }
 }
 
 // listError gives what is wrong with a list a status of its own.

@@ -223,7 +223,9 @@ func cutDetail(r *decision.Refusal) string {
 
 // send writes a whole answer and leaves no deadline behind.
 func (a *attempt) send(status int, contentType string, body []byte) {
-	a.deadline(a.rc.SetWriteDeadline, a.s.limits.Body)
+	// net/http passes over a body that nobody read before it writes, within the
+	// time that a body may take.
+	a.deadline(a.rc.SetWriteDeadline, 2*a.s.limits.Body)
 	header := a.w.Header()
 	if len(body) > 0 && contentType != "" {
 		header.Set("Content-Type", contentType)
