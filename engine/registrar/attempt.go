@@ -66,7 +66,8 @@ func (a *attempt) finish(ctx context.Context, answer *exchange.Answer, err error
 		}
 		return answer, nil
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var refused *decision.Refusal
+	if ctx.Err() != nil && !errors.As(err, &refused) {
 		err = decision.Refuse(decision.Overloaded, "the request ended before it was decided: %w", err).After(pendingRetry)
 	}
 	refusal := decision.Of(stored(err))

@@ -329,6 +329,28 @@ func TestExchangeEndsInTime(t *testing.T) {
 	wantKind(t, err, decision.MASATimeout)
 }
 
+// A pledge that hangs up is no fault of this side, and gets its voucher later.
+func TestPledgeHangsUp(t *testing.T) {
+	w := newSite(t)
+	release, called := w.slow("/requestvoucher")
+	p := w.pledge("SN-0001")
+	body := p.pvr()
+	ctx, hangUp := context.WithCancelCause(t.Context())
+	go func() {
+		<-called
+		hangUp(errors.New("connection reset"))
+	}()
+	_, err := w.registrar.RequestVoucher(ctx, p.request(body))
+	wantKind(t, err, decision.Overloaded)
+	release()
+	if _, err := p.ask(body); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(w.masa.made("/requestvoucher")); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestIdenticalRequestsShareAnExchange(t *testing.T) {
 	w := newSite(t, func(c *registrar.Config) { c.MaxExchanges = 1 })
 	release, called := w.slow("/requestvoucher")
