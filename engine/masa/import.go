@@ -67,7 +67,11 @@ func (s *Service) ImportDevices(ctx context.Context, devices *list.Reader, opts 
 	begin := func(r state.Reader) error {
 		return errors.Join(needPool(r, opts.Pool), needCustomer(r, opts.Owner))
 	}
-	return s.rows(ctx, devices, opts, begin, s.checkRow, apply)
+	check := checkRows
+	if hasCertificates(devices.Format()) {
+		check = s.certificateChecker(opts)
+	}
+	return s.rows(ctx, devices, opts, begin, check, apply)
 }
 
 // Own makes a customer the owner of the devices of a list, or nobody for "".
@@ -95,7 +99,11 @@ func (s *Service) Own(ctx context.Context, customer string, devices *list.Reader
 		return setDevice(tx, id, record)
 	}
 	begin := func(r state.Reader) error { return needCustomer(r, customer) }
-	check := func(row *importRow, _ list.Format, _ time.Time) { row.readIssuer() }
+	check := func(_ int, rows []importRow) {
+		for i := range rows {
+			rows[i].readIssuer()
+		}
+	}
 	return s.rows(ctx, devices, opts, begin, check, apply)
 }
 
@@ -142,24 +150,15 @@ type importer struct {
 
 // rows reads a list, has workers check its rows, and applies them in order.
 func (s *Service) rows(ctx context.Context, devices *list.Reader, opts ImportOptions, begin func(state.Reader) error,
-	check func(*importRow, list.Format, time.Time), apply func(state.Tx, *importRow, *Imported) error) (*Imported, error) {
+	check func(worker int, rows []importRow), apply func(state.Tx, *importRow, *Imported) error) (*Imported, error) {
 	if err := s.cfg.DB.View(ctx, begin); err != nil {
 		return &Imported{}, err
 	}
-	if opts.Workers == 0 {
-		opts.Workers = runtime.GOMAXPROCS(0)
-	}
-	format := devices.Format()
-	im := &importer{s: s, ctx: ctx, list: devices, opts: &opts, unit: devices.Unit(), apply: apply,
-		certs: format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir}
-	err := engine.Run(ctx, engine.Config{Workers: opts.Workers}, func() *rowBatch { return &rowBatch{} }, engine.Stages[rowBatch]{
+	im := &importer{s: s, ctx: ctx, list: devices, opts: &opts, unit: devices.Unit(), apply: apply, certs: hasCertificates(devices.Format())}
+	err := engine.Run(ctx, engine.Config{Workers: opts.workers()}, func() *rowBatch { return &rowBatch{} }, engine.Stages[rowBatch]{
 		Fill: func(_ context.Context, _ engine.Turn, b *rowBatch) (bool, error) { return im.fill(b) },
-		Work: func(_ int, _ uint64, b *rowBatch) error {
-			for i := range b.rows {
-				if b.rows[i].reject == nil {
-					check(&b.rows[i], format, opts.Now)
-				}
-			}
+		Work: func(worker int, _ uint64, b *rowBatch) error {
+			check(worker, b.rows)
 			return nil
 		},
 		Sink: func(_ uint64, b *rowBatch) error { return im.sink(b) },
@@ -296,7 +295,7 @@ func (im *importer) settle() error {
 
 // readIssuer fills in the key identifier of a row that states an issuer.
 func (row *importRow) readIssuer() {
-	if row.issuer == nil {
+	if row.reject != nil || row.issuer == nil {
 		return
 	}
 	keyID, err := codec.IssuerKeyID(row.issuer)
@@ -307,21 +306,36 @@ func (row *importRow) readIssuer() {
 	row.keyID = keyID
 }
 
-// checkRow finds out which device a row is about, and for a certificate who
-// vouches for it.
-func (s *Service) checkRow(row *importRow, format list.Format, now time.Time) {
-	if format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir {
-		s.checkCertificate(row, now)
-	} else if row.readIssuer(); row.reject == nil {
-		if row.keyID == nil {
+// hasCertificates reports whether a list is one of certificates.
+func hasCertificates(f list.Format) bool {
+	return f == list.FormatPEM || f == list.FormatDER || f == list.FormatDir
+}
+
+// workers is the number of checking goroutines.
+func (o *ImportOptions) workers() int {
+	if o.Workers == 0 {
+		return runtime.GOMAXPROCS(0)
+	}
+	return o.Workers
+}
+
+// checkRows finds out which devices rows without certificates are about.
+func checkRows(_ int, rows []importRow) {
+	for i := range rows {
+		row := &rows[i]
+		row.readIssuer()
+		switch {
+		case row.reject != nil:
+		case row.keyID == nil:
 			row.reject = row.rejected("idevid-issuer", errors.New("it is missing"), "add the column: a serial number alone names no device for good")
-			return
+		default:
+			row.id = device.ID{IssuerKeyID: string(row.keyID), Serial: string(row.serial)}
+			row.checkID()
 		}
-		row.id = device.ID{IssuerKeyID: string(row.keyID), Serial: string(row.serial)}
 	}
-	if row.reject != nil {
-		return
-	}
+}
+
+func (row *importRow) checkID() {
 	if err := row.id.Check(); err != nil {
 		row.reject = row.rejected("", err, "correct the row")
 	} else if len(row.id.Serial) > maxSerial {
@@ -329,31 +343,54 @@ func (s *Service) checkRow(row *importRow, format list.Format, now time.Time) {
 	}
 }
 
-func (s *Service) checkCertificate(row *importRow, now time.Time) {
-	cert, err := parseCertificate(row.raw)
-	if err != nil {
-		row.reject = row.rejected("", err, "take it out of the list, or have it issued anew")
-		return
+// certificateChecker finds out which devices certificates are of, and who
+// vouches for them.
+func (s *Service) certificateChecker(opts ImportOptions) func(worker int, rows []importRow) {
+	batches := make([]*device.Batch, opts.workers())
+	for i := range batches {
+		batches[i] = device.NewBatch(s.cfg.Manufacturers, opts.Now, s.verifier)
 	}
-	identity, err := device.Identify(append([]*x509.Certificate{cert}, row.authorities...), s.cfg.Manufacturers, now)
+	return func(worker int, rows []importRow) {
+		var chains [][]*x509.Certificate
+		var of []*importRow
+		for i := range rows {
+			row := &rows[i]
+			if row.reject != nil {
+				continue
+			}
+			cert, err := parseCertificate(row.raw)
+			if err != nil {
+				row.reject = row.rejected("", err, "take it out of the list, or have it issued anew")
+				continue
+			}
+			chains, of = append(chains, append([]*x509.Certificate{cert}, row.authorities...)), append(of, row)
+		}
+		identities, errs := batches[worker].Identify(chains)
+		for i, row := range of {
+			row.identified(identities[i], errs[i])
+		}
+	}
+}
+
+// identified notes what a certificate says of its device.
+func (row *importRow) identified(identity *device.Identity, err error) {
 	if err != nil {
-		refusal := decision.Of(err)
-		row.reject = row.rejected("", errors.New(refusal.Operator), "configure the CA that issued it, or take it out of the list")
+		row.reject = row.rejected("", errors.New(decision.Of(err).Operator), "configure the CA that issued it, or take it out of the list")
 		return
 	}
 	row.id, row.issuer, row.verified = identity.ID, identity.Issuer, true
 	row.keyID = []byte(identity.ID.IssuerKeyID)
-	if len(identity.Facts.KeyIdentifier) > 0 {
-		return
+	if len(identity.Facts.KeyIdentifier) == 0 {
+		// Without an AKI idevid-issuer is the SHA-1 of the device's own key, and may
+		// have been meant to be that of its issuer's (draft-ietf-anima-rfc8366bis).
+		own := sha1.Sum(identity.Facts.PublicKeyBits)
+		row.aliases = append(row.aliases, own[:])
+		if issuer, err := codec.ParseIDevID(issuerOf(identity).Raw); err == nil {
+			theirs := sha1.Sum(issuer.PublicKeyBits)
+			row.aliases = append(row.aliases, theirs[:])
+		}
 	}
-	// Without an AKI idevid-issuer is the SHA-1 of the device's own key, and may
-	// have been meant to be that of its issuer's (draft-ietf-anima-rfc8366bis).
-	own := sha1.Sum(identity.Facts.PublicKeyBits)
-	row.aliases = append(row.aliases, own[:])
-	if issuer, err := codec.ParseIDevID(issuerOf(identity).Raw); err == nil {
-		theirs := sha1.Sum(issuer.PublicKeyBits)
-		row.aliases = append(row.aliases, theirs[:])
-	}
+	row.checkID()
 }
 
 // write puts a row on record.
