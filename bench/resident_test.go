@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	programs.remove()
+	os.Exit(code)
 }
 
 // BenchmarkResident issues N and then 10 N devices, each in a process of its own
