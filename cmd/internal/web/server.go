@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -70,7 +71,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener, ready func()
 	}
 	base, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	g := newGate(s, listeners)
+	g, idle := newGate(s, listeners), &unasked{conns: map[net.Conn]bool{}}
 	h := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.limits.Header,
@@ -78,6 +79,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener, ready func()
 		MaxHeaderBytes:    s.limits.HeaderBytes,
 		ErrorLog:          log.New(faultWriter{s.journal, s.cfg.Clock}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         idle.note,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 alone
 	}
 	served := make(chan error, 1)
@@ -89,26 +91,50 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener, ready func()
 	select {
 	case <-ctx.Done():
 	case err = <-g.failed:
-	case err = <-served:
-		served <- err
 	}
-	err = errors.Join(err, s.drain(h, cut))
 	g.Close()
-	if last := <-served; !errors.Is(last, http.ErrServerClosed) && !errors.Is(err, last) {
+	g.running.Wait()
+	if last := <-served; !errors.Is(last, net.ErrClosed) {
 		err = errors.Join(err, last)
 	}
-	g.running.Wait()
-	return err
+	idle.close()
+	return errors.Join(err, s.drain(h, cut))
 }
 
 // drain lets the requests in work finish.
 func (s *Server) drain(h *http.Server, cut context.CancelFunc) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.limits.Drain)
 	defer cancel()
-	err := h.Shutdown(ctx)
-	if err == nil || errors.Is(err, net.ErrClosed) {
+	if h.Shutdown(ctx) == nil {
 		return nil
 	}
 	cut()
 	return errors.Join(errors.New("web: requests were cut off, they took too long"), h.Close())
+}
+
+// unasked are the connections on which nothing was asked yet. net/http gives
+// them five seconds when it ends, which is time that requests in work need.
+type unasked struct {
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// note is told of every change of a connection.
+func (u *unasked) note(c net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if state == http.StateNew {
+		u.conns[c] = true
+		return
+	}
+	delete(u.conns, c)
+}
+
+// close closes them.
+func (u *unasked) close() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for c := range u.conns {
+		c.Close()
+	}
 }

@@ -777,6 +777,22 @@ func TestRequestsInWorkFinishWhenTheServerEnds(t *testing.T) {
 	}
 }
 
+// TestSilentConnectionsDoNotHoldTheServer: were they waited for, Run would end by
+// the drain's limit and with an error.
+func TestSilentConnectionsDoNotHoldTheServer(t *testing.T) {
+	r := run(t, Config{Limits: Limits{Drain: 2 * time.Second}, Routes: []Route{{"GET", "/x", 0, give(&exchange.Answer{}, nil)}}})
+	silent, asked := dial(t, r, new(tls.Config)), dial(t, r, new(tls.Config))
+	if !served(asked) {
+		t.Fatal("not served")
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if n, err := silent.Read(make([]byte, 1)); n > 0 || err == nil {
+		t.Error("the connection is still there")
+	}
+}
+
 func TestRequestsThatDoNotFinishAreCutOff(t *testing.T) {
 	begun := make(chan struct{})
 	r := run(t, Config{Limits: Limits{Drain: 50 * time.Millisecond}, Routes: []Route{{"GET", "/x", 0, func(ctx context.Context, _ *exchange.Request) (*exchange.Answer, error) {
