@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/outbound"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
@@ -115,7 +115,7 @@ func failure(ctx context.Context, connected bool, err error) error {
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return context.Cause(ctx)
 	}
-	var address *AddressError
+	var address *outbound.AddressError
 	var timeout interface{ Timeout() bool }
 	return &registrar.NetworkError{
 		Connected: connected,
@@ -177,17 +177,15 @@ func (c *Client) newTransport(trust *registrar.MASATrust) *http.Transport {
 			roots.AddCert(a)
 		}
 	}
-	anchored, hosts := len(trust.Anchors) > 0, trust.Hosts
+	dial := &outbound.Policy{Any: len(trust.Anchors) > 0, Hosts: trust.Hosts, Timeout: connectTimeout,
+		Remedy: "name the host in masa-hosts, or configure the manufacturer's masa-trust, if it is right"}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, NextProtos: []string{"http/1.1"}}
 	if c.cfg.Certificate != nil {
 		// Whatever authorities the MASA names: it is the registrar's only one.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.cfg.Certificate() }
 	}
 	return &http.Transport{
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			d := net.Dialer{Timeout: connectTimeout, ControlContext: control(address, anchored || names(hosts, address))}
-			return d.DialContext(ctx, network, address)
-		},
+		DialContext:            dial.DialContext,
 		TLSClientConfig:        config, // the transport adds the URL's host as the name to verify
 		TLSHandshakeTimeout:    connectTimeout,
 		IdleConnTimeout:        idleTimeout,

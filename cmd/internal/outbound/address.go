@@ -1,4 +1,4 @@
-package masaclient
+package outbound
 
 import (
 	"context"
@@ -8,18 +8,20 @@ import (
 	"net/netip"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// An AddressError is an address that a device may not send a registrar to.
+// An AddressError is an address that is not called for a stranger.
 type AddressError struct {
 	Host    string
 	Address netip.Addr
 	Why     string
+	Remedy  string // Policy.Remedy
 }
 
 // Error names address and remedy.
 func (e *AddressError) Error() string {
-	return fmt.Sprintf("%s is at %s, which is %s: not called, as the device chose it; name the host in masa-hosts, or configure the manufacturer's masa-trust, if it is right", e.Host, e.Address, e.Why)
+	return fmt.Sprintf("%s is at %s, which is %s: not called, as a stranger chose it; %s", e.Host, e.Address, e.Why, e.Remedy)
 }
 
 // refused lists the ranges that are not called, with what they are. The methods
@@ -95,22 +97,36 @@ func v4(n uint32) netip.Addr {
 	return netip.AddrFrom4(octets)
 }
 
-// control returns what a net.Dialer asks before it connects: nil when host may
-// have any address.
-func control(host string, anyAddress bool) func(context.Context, string, string, syscall.RawConn) error {
-	if anyAddress {
-		return nil
-	}
-	return func(_ context.Context, _, address string, _ syscall.RawConn) error {
-		at, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("address %q: %w", address, err)
+// A Policy dials hosts that strangers chose.
+type Policy struct {
+	// Any lets every address pass.
+	Any bool
+	// Hosts may have any address, in the form HOST or HOST:PORT.
+	Hosts []string
+	// Remedy is what an operator does about a host that is right.
+	Remedy string
+	// Timeout bounds a dial.
+	Timeout time.Duration
+}
+
+// DialContext dials as net.Dialer does and judges each address that the name
+// turns out to have, just before it is connected to. The error may wrap an
+// *[AddressError].
+func (p *Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: p.Timeout}
+	if !p.Any && !names(p.Hosts, address) {
+		d.ControlContext = func(_ context.Context, _, dialled string, _ syscall.RawConn) error {
+			at, err := netip.ParseAddrPort(dialled)
+			if err != nil {
+				return fmt.Errorf("address %q: %w", dialled, err)
+			}
+			if why := judge(at.Addr()); why != "" {
+				return &AddressError{address, at.Addr(), why, p.Remedy}
+			}
+			return nil
 		}
-		if why := judge(at.Addr()); why != "" {
-			return &AddressError{host, at.Addr(), why}
-		}
-		return nil
 	}
+	return d.DialContext(ctx, network, address)
 }
 
 // names reports whether a list of HOST and HOST:PORT names what is dialled.
