@@ -32,7 +32,9 @@ const maxText = 1024
 // levels are those of the log for those of the registrar.
 var levels = [...]slog.Level{registrar.Info: slog.LevelInfo, registrar.Warning: slog.LevelWarn, registrar.Alarm: slog.LevelError}
 
-// observer logs what a registrar says happened, each level at a bounded rate.
+// observer logs what a registrar says happened, each level at a bounded rate. A
+// refusal that is no alarm is left to the line of its request, unless everything
+// is logged.
 func observer(log *slog.Logger) func(registrar.Event) {
 	var limits [len(levels)]*rate.Limiter
 	var omitted [len(levels)]atomic.Uint64
@@ -41,6 +43,13 @@ func observer(log *slog.Logger) func(registrar.Event) {
 	}
 	return func(e registrar.Event) {
 		level := min(max(int(e.Level), 0), len(levels)-1)
+		severity := levels[level]
+		if e.Refusal != nil && e.Level == registrar.Info {
+			severity = slog.LevelDebug
+		}
+		if !log.Enabled(context.Background(), severity) {
+			return
+		}
 		if !limits[level].AllowN(time.Now(), 1) {
 			omitted[level].Add(1)
 			return
@@ -62,6 +71,6 @@ func observer(log *slog.Logger) func(registrar.Event) {
 		if n := omitted[level].Swap(0); n > 0 {
 			attrs = append(attrs, slog.Uint64("suppressed-before", n))
 		}
-		log.LogAttrs(context.Background(), levels[level], "registrar", attrs...)
+		log.LogAttrs(context.Background(), severity, "registrar", attrs...)
 	}
 }

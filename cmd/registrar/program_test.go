@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/tls"
@@ -14,7 +15,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +29,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/mdns"
+
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/ca"
@@ -33,24 +38,40 @@ import (
 	"github.com/vouchmill/vouchmill/sign"
 )
 
-// binary builds the program for the tests that need a process of their own.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "registrar-test-")
+// binaries are where the programs of this test are built.
+var binaries = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "registrar-test-") })
+
+// built builds a program of this module, for the tests that need processes.
+func built(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := binaries()
+		if err != nil {
+			return "", err
+		}
+		path := filepath.Join(dir, name)
+		out, err := exec.Command("go", "build", "-o", path, "../"+name).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return path, nil
+	})
+}
+
+var programs = map[string]func() (string, error){"registrar": built("registrar"), "masa": built("masa"), "pledge": built("pledge")}
+
+func binary(t testing.TB, name string) string {
+	t.Helper()
+	path, err := programs[name]()
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	path := filepath.Join(dir, "registrar")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+	return path
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	if dir, err := binaries(); err == nil {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
@@ -158,14 +179,15 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// start runs the program until it says that it is ready.
+// start runs the registrar until it says that it is ready.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{cmd: exec.Command(path, args...), errs: new(lockedBuffer), done: make(chan error, 1)}
+	return startProgram(t, "registrar", args...)
+}
+
+func startProgram(t *testing.T, name string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(binary(t, name), args...), errs: new(lockedBuffer), done: make(chan error, 1)}
 	p.cmd.Stderr = p.errs
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -319,7 +341,7 @@ func TestInitMakesWhatServeNeeds(t *testing.T) {
 		}
 	}
 	domain, own := certificateIn(t, filepath.Join(h.dir, fileCA)), certificateIn(t, filepath.Join(h.dir, fileCertificate))
-	if years := domain.NotAfter.Sub(time.Now()).Hours() / 24 / 365.25; years < 19.9 || years > 20.1 || own.CheckSignatureFrom(domain) != nil {
+	if years := time.Until(domain.NotAfter).Hours() / 24 / 365.25; years < 19.9 || years > 20.1 || own.CheckSignatureFrom(domain) != nil {
 		t.Errorf("the domain CA lives %.1f years", years)
 	}
 	names := append([]string{}, own.DNSNames...)
@@ -447,11 +469,7 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 func TestASecondServerIsRefused(t *testing.T) {
 	h := newHome(t)
 	p := start(t, "serve", "--config", h.config)
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := exec.Command(path, "serve", "--config", h.config)
+	second := exec.Command(binary(t, "registrar"), "serve", "--config", h.config)
 	text, err := second.CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != program.IO || !strings.Contains(string(text), fmt.Sprint(p.cmd.Process.Pid)) {
@@ -641,6 +659,65 @@ func TestTheProxyLeadsToTheRegistrar(t *testing.T) {
 		call(append([]string{"proxy"}, args...)...).want(t, program.Usage)
 	}
 	call("proxy", "--registrar", "h:1", "--listen", "192.0.2.1:1").want(t, program.IO)
+}
+
+func TestTheRegistrarIsFoundByMulticastDNS(t *testing.T) {
+	h := newHome(t)
+	h.set(t, "announce: true\nannounce-interface: lo\nannounce-name: found-here\n")
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Skipf("no loopback interface of that name: %v", err)
+	}
+	p := start(t, "serve", "--config", h.config)
+	found := make(chan *mdns.ServiceEntry, 16)
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		go func() {
+			defer cancel()
+			mdns.QueryContext(ctx, &mdns.QueryParam{Service: "_brski-proxy._tcp", Domain: "local", Timeout: 2 * time.Second, Interface: lo, Entries: found,
+				DisableIPv6: true, Logger: log.New(io.Discard, "", 0)})
+		}()
+		select {
+		case e := <-found:
+			cancel()
+			if e.Name != "found-here._brski-proxy._tcp.local." || !strings.HasSuffix(p.at, fmt.Sprint(":", e.Port)) {
+				t.Errorf("found %+v, want %s", e, p.at)
+			}
+			return
+		case <-ctx.Done():
+		}
+	}
+	t.Error("nobody answers on loopback")
+}
+
+func TestOtherMachinesAdministerWithACertificate(t *testing.T) {
+	h, operators := newHome(t), newFactory(t, "Operators")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	h.set(t, "admin-listen: "+at+"\nadmin-client-ca: "+operators.file+"\n")
+	start(t, "serve", "--config", h.config)
+	key := newKey(t)
+	c, err := operators.TLSClient(ca.EntityParams{CommonName: "operator", PublicKey: key.Public(), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(certificateIn(t, filepath.Join(h.dir, fileCA)))
+	for name, certs := range map[string][]tls.Certificate{"operator": {{Certificate: [][]byte{c.Raw}, PrivateKey: key}}, "stranger": {*impostor(t, "x")}, "nobody": nil} {
+		tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: certs}}
+		resp, err := (&http.Client{Transport: tr}).Get("https://" + at + apiDevices)
+		if (err == nil && resp.StatusCode == 200) != (name == "operator") {
+			t.Errorf("%s: %v, %v", name, resp, err)
+		}
+		if err == nil {
+			resp.Body.Close()
+		}
+		tr.CloseIdleConnections()
+	}
 }
 
 func TestDomainIDsAreReadInBothForms(t *testing.T) {
