@@ -14,8 +14,9 @@
 // a key on the path of the registrar's signature. The voucher says "proximity",
 // or "verified" where the registrar belongs to the customer that owns the device.
 // A device, or a pool of devices, may be exclusive: then nobody but its owner is
-// served, and while it has no owner, nobody but the domain whose voucher became
-// durable first (Release takes that back, Own overrides it).
+// served, and while it has no owner, nobody but the domain that the device has
+// seen and whose voucher became durable first (Release takes that back, Own
+// overrides it).
 //
 // A request without nonce is served to customers alone: its signer leads to an
 // anchor of a customer that owns the device and is allowed such vouchers, over a

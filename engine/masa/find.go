@@ -205,7 +205,9 @@ func reasonOf(text string) string {
 // checkOwner decides whose the device is: "verified" is for an owner on record,
 // and an exclusive device is for nobody else. One without owner belongs to the
 // domain whose voucher became durable first, which is known by the key of the
-// certificate that was pinned; an operator may name an owner at any time.
+// certificate that was pinned. Only a domain that the device itself has seen can
+// be first: else a serial number were enough to lock a device up. An operator may
+// name an owner at any time.
 func (a *attempt) checkOwner() error {
 	p := &a.device.policy
 	for _, m := range a.authenticated() {
@@ -225,6 +227,8 @@ func (a *attempt) checkOwner() error {
 	switch {
 	case p.owner != "":
 		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive: %s, and the request is not by it", a.device.id, a.ownerText())
+	case a.device.record.Claim == nil && a.assertion != codec.AssertionProximity:
+		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive and without owner: it goes to the first domain that it has seen itself, which the request does not show", a.device.id)
 	case len(a.device.record.Claim) == len(spki{}) && !a.who.onPath(spki(a.device.record.Claim)):
 		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive and without owner, and was claimed before by the domain whose key has SHA-256 %x", a.device.id, a.device.record.Claim)
 	}

@@ -203,7 +203,11 @@ func TestReleaseOpensAnExclusiveDeviceAgain(t *testing.T) {
 	ctx := context.Background()
 	_, err := w.masa.SetDevice(ctx, "SN-1", true, false)
 	must(t, err)
+	unseen := w.join(0)
+	unseen.without = true
+	w.refused(unseen.exchange(), decision.OwnedByOther) // a serial number is not enough to be first
 	w.join(0).voucher()
+	unseen.voucher()
 	other := newEntity(t, "Other CA", nil, asCA)
 	second := func() *joining {
 		j := w.join(0)
