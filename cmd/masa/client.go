@@ -39,7 +39,7 @@ func ask(f func(c *call, args []string) error) func(*cobra.Command, []string) er
 			return err
 		}
 		open := func() (http.Handler, io.Closer, error) {
-			r, err := openRole(cmd, s, false, nil)
+			r, err := openRole(cmd, s, false, nil, nil)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -30,6 +30,8 @@ type settings struct {
 	SerialFrom, IDevIDLifetime string
 	Pin, EContent              string
 	RequirePrior               bool
+	Revocation                 string
+	RevocationHosts            []string
 	RequestAge, Skew, Replay   time.Duration
 	PinLifetime, Nonceless     time.Duration
 	State, Runs                string
@@ -45,7 +47,7 @@ type settings struct {
 func defaultSettings() *settings {
 	return &settings{
 		TLSCert: "tls.pem", TLSKey: "tls.key", VoucherCert: "voucher.pem", VoucherKey: "voucher.key", AuditKey: "audit.key",
-		IDevIDCA: nil, SerialFrom: "subject", IDevIDLifetime: "check", Pin: "farthest", EContent: "anima",
+		IDevIDCA: nil, SerialFrom: "subject", IDevIDLifetime: "check", Pin: "farthest", Revocation: "off", EContent: "anima",
 		RequestAge: masa.DefaultRequestAge, Skew: masa.DefaultSkew, Replay: masa.DefaultReplay, PinLifetime: masa.DefaultPinLifetime,
 		Nonceless: masa.DefaultNoncelessLifetime, State: "state", Runs: "runs", MinFree: 256, AdminSocket: "admin.sock",
 		ClientBurst: 100, Connections: 4096, Requests: 1024, LogLevel: "info", LogFormat: "text",
@@ -76,6 +78,8 @@ func (s *settings) table() *config.Table {
 		config.Of(&s.IDevIDLifetime, k("idevid-lifetime", "check or ignore", "check", "whether IDevIDs that have expired are refused"), config.OneOf("check", "ignore")),
 
 		config.Of(&s.Pin, k("pin", "farthest or registrar", "farthest", "which certificate of a registrar's path vouchers pin: the one farthest from its own, or its own"), config.OneOf("farthest", "registrar")),
+		config.Of(&s.Revocation, k("revocation", "off, prefer or require", "off", "whether the revocation lists that registrars' certificates name are fetched: prefer accepts a registrar whose list cannot be had, require does not"), config.OneOf("off", "prefer", "require")),
+		config.List(&s.RevocationHosts, k("revocation-hosts", "a list of HOST and HOST:PORT", "none", "hosts of revocation lists that may have addresses of this site"), nil),
 		config.Bool(&s.RequirePrior, k("require-prior-request", "true or false", "false", "refuse requests with a nonce that do not hold the device's own request")),
 		config.Of(&s.EContent, k("econtent", "anima or data", "anima", "content type of CMS vouchers: id-ct-animaJSONVoucher, or id-data for old devices"), config.OneOf("anima", "data")),
 		config.Duration(&s.RequestAge, k("request-age", "DURATION", "1d", "how old a request may be"), time.Minute, 365*day),

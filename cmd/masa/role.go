@@ -7,12 +7,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
+	"github.com/vouchmill/vouchmill/cmd/internal/revocation"
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -38,9 +40,9 @@ type role struct {
 const maxAuditKey = 4096
 
 // openRole opens the MASA that s describes. One that serves opens the voucher
-// signer's key, a command does without: it signs no voucher. The state is opened
-// first, as its lock is what keeps others out.
-func openRole(cmd *cobra.Command, s *settings, serves bool, observe func(*masa.Attempt)) (_ *role, err error) {
+// signer's key and looks revocation up; a command does without either: it signs
+// no voucher. The state is opened first, as its lock is what keeps others out.
+func openRole(cmd *cobra.Command, s *settings, serves bool, observe func(*masa.Attempt), log *slog.Logger) (_ *role, err error) {
 	r := &role{}
 	defer func() {
 		if err != nil {
@@ -66,6 +68,9 @@ func openRole(cmd *cobra.Command, s *settings, serves bool, observe func(*masa.A
 		}
 	}
 	if serves {
+		if s.Revocation != "off" {
+			cfg.Revocation = revocation.New(revocation.Config{Strict: s.Revocation == "require", Hosts: s.RevocationHosts, Log: log})
+		}
 		err = r.signing(cmd, s, &cfg)
 	} else {
 		err = r.signerOnPaper(s, &cfg)

@@ -91,7 +91,7 @@ type counts struct{ proximity, verified, logged, preissued, replayed, auditLogs,
 
 func (v *server) run(ctx context.Context) (err error) {
 	v.started = time.Now()
-	if v.role, err = openRole(v.cmd, v.s, true, v.observe); err != nil {
+	if v.role, err = openRole(v.cmd, v.s, true, v.observe, v.log); err != nil {
 		return program.IOError(err)
 	}
 	defer func() { err = errors.Join(err, program.IOError(v.role.Close())) }()

@@ -38,7 +38,6 @@ func TestWhichAddressesAreCalled(t *testing.T) {
 	}
 }
 
-
 func TestHostsThatAreNamedMayHaveAnyAddress(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
