@@ -124,21 +124,30 @@ func WithSerial(r state.Reader, prefix []byte, serial string) ([]ID, error) {
 }
 
 func withSerial(r state.Reader, prefix []byte, serial string) (ids []ID, more bool, err error) {
-	if codec.CheckSerial([]byte(serial), MaxSerial) != nil {
-		return nil, false, nil
-	}
-	from := append(append(bytes.Clone(prefix), serial...), 0)
-	err = r.Scan(from, nil, func(key, _ []byte) error {
+	err = ScanSerial(r, prefix, serial, func(id ID, _ []byte) error {
 		if len(ids) == MaxCandidates {
 			more = true
 			return state.ErrStop
-		}
-		id, err := ParseKey(key[len(prefix):])
-		if err != nil {
-			return err
 		}
 		ids = append(ids, id)
 		return nil
 	})
 	return ids, more, err
+}
+
+// ScanSerial calls f with each of the devices that WithSerial looks among, without
+// a limit, and with the value of its key, which is valid during the call. The
+// error state.ErrStop of f ends it without one.
+func ScanSerial(r state.Reader, prefix []byte, serial string, f func(id ID, value []byte) error) error {
+	if codec.CheckSerial([]byte(serial), MaxSerial) != nil {
+		return nil
+	}
+	from := append(append(bytes.Clone(prefix), serial...), 0)
+	return r.Scan(from, nil, func(key, value []byte) error {
+		id, err := ParseKey(key[len(prefix):])
+		if err != nil {
+			return err
+		}
+		return f(id, value)
+	})
 }

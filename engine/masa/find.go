@@ -63,14 +63,20 @@ func (dir *directory) policyOf(d *deviceRecord) devicePolicy {
 // findCandidates reads all devices of the serial number asked for.
 func (a *attempt) findCandidates(r state.Reader) error {
 	serial := string(a.request.Leaves.SerialNumber)
-	ids, err := device.WithSerial(r, []byte(keyDevice), serial)
+	a.candidates, a.records = nil, nil
+	err := device.ScanSerial(r, []byte(keyDevice), serial, func(id device.ID, record []byte) error {
+		if len(a.candidates) == device.MaxCandidates {
+			return state.ErrStop
+		}
+		a.candidates, a.records = append(a.candidates, id), append(a.records, bytes.Clone(record))
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if len(ids) == 0 {
+	if len(a.candidates) == 0 {
 		return a.trail.Refuse(decision.UnknownDevice, "device", "no device with serial number %q is on record; import it", serial)
 	}
-	a.candidates = ids
 	return nil
 }
 
@@ -86,8 +92,14 @@ func (a *attempt) chooseDevice(r state.Reader) error {
 		}
 	}
 	var chosen []*foundDevice
-	for _, id := range a.wider(keyID) {
-		d, err := a.loadDevice(r, id)
+	for i, id := range a.wider(keyID) {
+		var d *foundDevice
+		var err error
+		if i < len(a.records) {
+			d, err = a.found(id, a.records[i])
+		} else {
+			d, err = a.loadDevice(r, id)
+		}
 		if err != nil {
 			if errors.Is(err, state.ErrNotFound) {
 				continue
@@ -135,13 +147,17 @@ func (a *attempt) wider(keyID []byte) []device.ID {
 }
 
 func (a *attempt) loadDevice(r state.Reader, id device.ID) (*foundDevice, error) {
-	key := deviceKey(keyDevice, id)
-	raw, err := r.Get(key)
+	raw, err := r.Get(deviceKey(keyDevice, id))
 	if err != nil {
 		return nil, err
 	}
+	return a.found(id, raw)
+}
+
+// found reads the record of a device.
+func (a *attempt) found(id device.ID, raw []byte) (*foundDevice, error) {
 	d := &foundDevice{id: id, raw: raw, unique: len(a.candidates) == 1}
-	if err := decode(key, raw, &d.record); err != nil {
+	if err := decode(deviceKey(keyDevice, id), raw, &d.record); err != nil {
 		return nil, err
 	}
 	d.policy = a.dir.policyOf(&d.record)

@@ -93,6 +93,6 @@ func (a *attempt) checkPin() error {
 	if n := len(audit.DomainID(a.pin)); n > audit.MaxDomainID {
 		return a.trail.Refuse(decision.ChainInconsistent, "pin", "%q, which would be pinned, has a subject key identifier of %d octets, more than the %d that a domainID may have", a.pin.Subject, n, audit.MaxDomainID)
 	}
-	a.trail.Pass("pin", "%q", a.pin.Subject)
+	a.trail.Pass("pin", "%q", a.pin.Subject.CommonName)
 	return nil
 }

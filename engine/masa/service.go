@@ -111,6 +111,7 @@ type attempt struct {
 	who            *requester
 	dir            *directory
 	candidates     []device.ID
+	records        [][]byte // of candidates, in their order
 	device         *foundDevice
 	known          *replayRecord // what this request was answered before
 	assertion      codec.Assertion

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -59,12 +58,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 // describe fills in what a role is told of the request, but the body.
 func (a *attempt) describe() {
 	header := a.hr.Header
-	remote := remoteAddress(a.hr)
-	a.r = exchange.Request{ID: rand.Text()[:16], Now: a.began, Remote: remote.String(),
+	a.r = exchange.Request{ID: rand.Text()[:16], Now: a.began, Remote: a.hr.RemoteAddr,
 		// A field that comes twice must not become one that comes once.
 		ContentType: strings.Join(header.Values("Content-Type"), ", "), Accept: strings.Join(header.Values("Accept"), ", ")}
-	a.r.Peer, a.r.Binding.Unique, a.r.Binding.Exporter = connection(a.hr.TLS)
-	a.who = clientOf(remote, a.r.Peer)
+	c := connectionOf(a.hr)
+	a.r.Peer, a.r.Binding, a.who = c.peer, c.binding, c.who
 	a.w.Header().Set("X-Request-Id", a.r.ID)
 }
 
@@ -75,8 +73,6 @@ func (t textAddress) Network() string { return "tcp" }
 
 // String is the address as net/http wrote it.
 func (t textAddress) String() string { return string(t) }
-
-func remoteAddress(hr *http.Request) net.Addr { return textAddress(hr.RemoteAddr) }
 
 // decide leads to the role's decision, through what is looked at before.
 func (a *attempt) decide() (*exchange.Answer, error) {

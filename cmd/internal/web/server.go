@@ -80,6 +80,7 @@ func (s *Server) Run(ctx context.Context, listeners []net.Listener, ready func()
 		ErrorLog:          log.New(faultWriter{s.journal, s.cfg.Clock}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         idle.note,
+		ConnContext:       withConnection,
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 alone
 	}
 	served := make(chan error, 1)

@@ -1,10 +1,16 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"net/http"
+	"sync"
 	"sync/atomic"
+
+	"github.com/vouchmill/vouchmill/engine/exchange"
 )
 
 // A Certificate is the server's certificate and key, which can be changed while
@@ -51,17 +57,40 @@ const (
 	exporterBytes = 32
 )
 
-// connection returns what a request's role is told of its connection.
-func connection(state *tls.ConnectionState) (peer []*x509.Certificate, unique, exporter []byte) {
-	if state == nil {
-		return nil, nil, nil
+// A connection is what a request's role is told of it, and by whom its requests
+// are counted. It does not change from request to request.
+type connection struct {
+	once    sync.Once
+	peer    []*x509.Certificate
+	binding exchange.Binding
+	who     client
+}
+
+// connectionKey is what a connection is found by in its requests' context.
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connectionKey{}, new(connection))
+}
+
+// connectionOf returns the connection of a request, whose handshake is over.
+func connectionOf(hr *http.Request) *connection {
+	c, ok := hr.Context().Value(connectionKey{}).(*connection)
+	if !ok { // nobody's connection
+		c = new(connection)
 	}
-	if state.Version < tls.VersionTLS13 {
-		return state.PeerCertificates, state.TLSUnique, nil
+	c.once.Do(func() { c.describe(hr) })
+	return c
+}
+
+func (c *connection) describe(hr *http.Request) {
+	if state := hr.TLS; state != nil {
+		c.peer = state.PeerCertificates
+		if state.Version < tls.VersionTLS13 {
+			c.binding.Unique = state.TLSUnique
+		} else if exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterBytes); err == nil {
+			c.binding.Exporter = exporter
+		}
 	}
-	exporter, err := state.ExportKeyingMaterial(exporterLabel, nil, exporterBytes)
-	if err != nil {
-		exporter = nil
-	}
-	return state.PeerCertificates, nil, exporter
+	c.who = clientOf(textAddress(hr.RemoteAddr), c.peer)
 }
