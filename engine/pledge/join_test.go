@@ -51,6 +51,14 @@ func TestAJoinFromTheBox(t *testing.T) {
 				if !r.clients["simpleenroll"].Equal(w.idevid.Chain[0]) || !r.clients["enrollstatus"].Equal(joined.LDevID.Chain[0]) {
 					t.Error("authenticated as somebody else")
 				}
+				for segment, want := range map[string][2]string{ // Content-Type and Accept
+					"requestvoucher": {format.MediaType(), format.MediaType()}, "voucher_status": {"application/json", "*/*"},
+					"cacerts": {"", "application/pkcs7-mime"}, "csrattrs": {"", "application/csrattrs"}, "simpleenroll": {"application/pkcs10", "application/pkcs7-mime"},
+				} {
+					if c := r.last[segment]; c.ContentType != want[0] || c.Accept != want[1] {
+						t.Errorf("%s is sent with Content-Type %q and Accept %q", segment, c.ContentType, c.Accept)
+					}
+				}
 				isJoined(t, w, joined)
 				request := open(t, format, r.bodies["requestvoucher"][0])
 				l := &request.Leaves
