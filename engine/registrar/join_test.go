@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/base64"
+	"slices"
 	"testing"
 	"time"
 
@@ -161,6 +162,29 @@ func TestCACertsAndAttributes(t *testing.T) {
 		}
 		if label == "pumps" && (len(attrs.Template.Subject) != 3 || attrs.Template.Key != est.P256 || len(attrs.Keys) != 1) {
 			t.Errorf("label %q: %+v", label, attrs)
+		}
+	}
+}
+
+// At a rollover of the domain's CA its certificates of before and after are
+// answered with, each once as configured (RFC 7030 §4.1.3).
+func TestCACertsAtARollover(t *testing.T) {
+	var all []*x509.Certificate
+	w := newSite(t, func(c *registrar.Config) {
+		all = []*x509.Certificate{c.Authority.Certificate(), newRoot(t, "Site CA").Certificate(), newRoot(t, "Former Site CA").Certificate()}
+		c.CACerts = all
+	})
+	answer, err := w.registrar.CACerts(t.Context(), w.request(nil, "", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	certs := must[[][]byte](t)(est.ParseCertsOnly(must[[]byte](t)(est.DecodeBody(nil, answer.Body)), est.Limits{}))
+	if len(certs) != len(all) {
+		t.Errorf("%d certificates, want %d", len(certs), len(all))
+	}
+	for _, c := range all {
+		if !slices.ContainsFunc(certs, func(der []byte) bool { return bytes.Equal(der, c.Raw) }) {
+			t.Errorf("%q is not among them", c.Subject)
 		}
 	}
 }
