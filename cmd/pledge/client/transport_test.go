@@ -131,8 +131,8 @@ func TestTheDeviceShowsItsCertificateAndNoName(t *testing.T) {
 func TestCallsOfOneNameShareAConnection(t *testing.T) {
 	s := serve(t, &tls.Config{}, func(w http.ResponseWriter, r *http.Request) {
 		body := must[[]byte](t)(io.ReadAll(r.Body))
-		if len(r.Cookies()) > 0 {
-			http.Error(w, "cookie", 400)
+		if len(r.Cookies()) > 0 || r.Header.Get("Content-Transfer-Encoding") != "" { // RFC 8951 §3
+			http.Error(w, "cookie or encoding", 400)
 			return
 		}
 		http.SetCookie(w, &http.Cookie{Name: "a", Value: "b"})
