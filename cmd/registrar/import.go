@@ -52,7 +52,7 @@ func importDevices(o *shared, cmd *cobra.Command, f *devicelist.Flags, source st
 
 // importDevices is the API's side.
 func (a api) importDevices(r *http.Request, im *devicelist.Import) (any, error) {
-	report, err := a.s.ImportDevices(r.Context(), im.Devices, im.Reject)
+	report, err := a.s.ImportDevices(r.Context(), im.Devices, registrar.ImportOptions{Reject: im.Reject, Progress: im.Progress.Issued.Store})
 	if err != nil {
 		return nil, refused(err)
 	}

@@ -127,12 +127,16 @@ func (w *site) importList(text string) (*registrar.ImportReport, []*list.RowErro
 	}
 	defer rows.Close()
 	var rejected []*list.RowError
-	report, err := w.registrar.ImportDevices(w.t.Context(), rows, func(e *list.RowError) error {
+	var told uint64
+	report, err := w.registrar.ImportDevices(w.t.Context(), rows, registrar.ImportOptions{Reject: func(e *list.RowError) error {
 		rejected = append(rejected, e)
 		return nil
-	})
+	}, Progress: func(rows uint64) { told = rows }})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if told != report.Rows {
+		w.t.Errorf("told of %d rows of %d", told, report.Rows)
 	}
 	return report, rejected
 }

@@ -27,6 +27,16 @@ type ImportReport struct {
 	Rejected  uint64 `json:"rejected"`
 }
 
+// ImportOptions say who wants to know about an import.
+type ImportOptions struct {
+	// Reject is called with each row that cannot be used; its error ends the
+	// import. Default: such rows are counted.
+	Reject func(*list.RowError) error
+	// Progress is called after each transaction with how many rows were read so
+	// far. Default: nobody is told.
+	Progress func(rows uint64)
+}
+
 // importBatch is how many rows one transaction takes: with serial numbers as
 // long as they may be half of what an Update takes.
 const importBatch = 512
@@ -57,10 +67,8 @@ type importRow struct {
 // for, and only while no other device with the same number is on record: such a
 // device is refused as ambiguous, until it is approved by its full name.
 //
-// rejected is called with each row that cannot be used; its error ends the
-// import. The error is rejected's, the reader's *list.ListError, or the
-// database's.
-func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, rejected func(*list.RowError) error) (*ImportReport, error) {
+// The error is opts.Reject's, the reader's *list.ListError, or the database's.
+func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, opts ImportOptions) (*ImportReport, error) {
 	report := &ImportReport{}
 	format := rows.Format()
 	from := &importReader{rows: rows, certificates: format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir}
@@ -68,12 +76,12 @@ func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, rejected
 		batch, err := from.batch()
 		if done = errors.Is(err, io.EOF); err != nil && !done {
 			// What was read before is good.
-			if also := s.importBatch(ctx, rows.Unit(), batch, report, rejected); also != nil {
+			if also := s.importBatch(ctx, rows.Unit(), batch, report, &opts); also != nil {
 				return report, also
 			}
 			return report, err
 		}
-		if err := s.importBatch(ctx, rows.Unit(), batch, report, rejected); err != nil {
+		if err := s.importBatch(ctx, rows.Unit(), batch, report, &opts); err != nil {
 			return report, err
 		}
 	}
@@ -151,7 +159,7 @@ func (ir *importReader) isAuthority(row *importRow, batch []importRow) bool {
 	return true
 }
 
-func (s *Service) importBatch(ctx context.Context, unit string, batch []importRow, report *ImportReport, rejected func(*list.RowError) error) error {
+func (s *Service) importBatch(ctx context.Context, unit string, batch []importRow, report *ImportReport, opts *ImportOptions) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -188,11 +196,14 @@ func (s *Service) importBatch(ctx context.Context, unit string, batch []importRo
 			continue
 		}
 		report.Rejected++
-		if rejected != nil {
-			if err := rejected(batch[i].err); err != nil {
+		if opts.Reject != nil {
+			if err := opts.Reject(batch[i].err); err != nil {
 				return err
 			}
 		}
+	}
+	if opts.Progress != nil {
+		opts.Progress(report.Rows)
 	}
 	return nil
 }
