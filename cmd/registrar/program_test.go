@@ -541,6 +541,9 @@ func TestBadRowsStopOrAreWrittenDown(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.call("devices", "import", file, "--progress", "none").want(t, program.Failed, "certificate 2", "registrar manufacturers add")
+	if listing := h.call("devices").want(t, 0).out; !strings.Contains(listing, "/A ") || strings.Contains(listing, "/C ") {
+		t.Errorf("listed after the import ended at B:\n%s", listing)
+	}
 	h.call("devices", "import", file, "--progress", "none", "--on-error", "skip", "--rejects", rejects).want(t, program.Failed, "3 rows", "1 rejected")
 	text, err := os.ReadFile(rejects)
 	if err != nil || strings.Count(string(text), "\n") < 2 || !strings.Contains(string(text), "registrar manufacturers add") {

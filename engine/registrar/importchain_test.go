@@ -4,12 +4,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/list"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
@@ -53,5 +55,18 @@ func TestImportedChainsAreOneDeviceEach(t *testing.T) {
 		if r, rejected := w.importList(strings.Repeat(device+issuers, n)); r.Rows != uint64(n) || r.Unchanged != uint64(n) || len(rejected) != 0 {
 			t.Errorf("%d devices: %+v, %d rejected", n, r, len(rejected))
 		}
+	}
+}
+
+// TestAnImportEndsAtTheRowThatEndsIt: nothing behind it is on the list.
+func TestAnImportEndsAtTheRowThatEndsIt(t *testing.T) {
+	w := newSite(t, admit(registrar.AdmitListed))
+	rows := must[*list.Reader](t)(list.NewReader(strings.NewReader("serial-number\nA\n\" bad\"\nB\n"), list.Options{}))
+	defer rows.Close()
+	enough := errors.New("enough")
+	report, err := w.registrar.ImportDevices(t.Context(), rows, registrar.ImportOptions{Reject: func(*list.RowError) error { return enough }})
+	page, _, listErr := w.registrar.ListDevices(t.Context(), "", 10)
+	if err != enough || report.Rows != 2 || report.Added != 1 || report.Rejected != 1 || listErr != nil || len(page) != 1 || page[0].Serial != "A" {
+		t.Errorf("%+v, %v; listed %+v, %v", report, err, page, listErr)
 	}
 }

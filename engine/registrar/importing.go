@@ -164,8 +164,45 @@ func (s *Service) importBatch(ctx context.Context, unit string, batch []importRo
 		return nil
 	}
 	s.nameRows(unit, batch, s.cfg.Clock())
+	// Rows behind the one that ends the import are not applied.
+	var ended error
+	for i := range batch {
+		if batch[i].err != nil {
+			if ended = report.reject(batch[i].err, opts); ended != nil {
+				batch = batch[:i+1]
+				break
+			}
+		}
+	}
+	bound, err := s.apply(ctx, unit, batch, report)
+	if err != nil {
+		return err
+	}
+	for _, e := range bound {
+		if err := report.reject(e, opts); err != nil && ended == nil {
+			ended = err
+		}
+	}
+	if opts.Progress != nil {
+		opts.Progress(report.Rows)
+	}
+	return ended
+}
+
+// reject counts a row that cannot be used, and tells of it.
+func (r *ImportReport) reject(e *list.RowError, opts *ImportOptions) error {
+	r.Rejected++
+	if opts.Reject == nil {
+		return nil
+	}
+	return opts.Reject(e)
+}
+
+// apply puts the good rows of a batch on the list, in one transaction. It returns
+// the rows that only the database shows to be none.
+func (s *Service) apply(ctx context.Context, unit string, batch []importRow, report *ImportReport) (bound []*list.RowError, err error) {
 	added, unchanged := uint64(0), uint64(0)
-	err := s.cfg.DB.Update(ctx, func(tx state.Tx) error {
+	err = s.cfg.DB.Update(ctx, func(tx state.Tx) error {
 		for i := range batch {
 			row := &batch[i]
 			if row.err != nil {
@@ -174,7 +211,7 @@ func (s *Service) importBatch(ctx context.Context, unit string, batch []importRo
 			fresh, err := importOne(tx, row, s.cfg.Clock().Unix())
 			switch {
 			case errors.Is(err, errBound):
-				row.err = row.reject(unit, err, "approve the device by name once it came with its new key")
+				bound = append(bound, row.reject(unit, err, "approve the device by name once it came with its new key"))
 			case err != nil:
 				return err
 			case fresh:
@@ -186,26 +223,12 @@ func (s *Service) importBatch(ctx context.Context, unit string, batch []importRo
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	report.Rows += uint64(len(batch))
 	report.Added += added
 	report.Unchanged += unchanged
-	for i := range batch {
-		if batch[i].err == nil {
-			continue
-		}
-		report.Rejected++
-		if opts.Reject != nil {
-			if err := opts.Reject(batch[i].err); err != nil {
-				return err
-			}
-		}
-	}
-	if opts.Progress != nil {
-		opts.Progress(report.Rows)
-	}
-	return nil
+	return bound, nil
 }
 
 func (row *importRow) reject(unit string, err error, remedy string) *list.RowError {
