@@ -18,7 +18,7 @@ func TestARegistrarTheDeviceSawGetsProximity(t *testing.T) {
 			j.format = format
 			v := j.voucher()
 			if v.Format != format || v.Leaves.Assertion != codec.AssertionProximity || !bytes.Equal(v.Leaves.Nonce, j.request.Nonce) ||
-				string(v.Leaves.SerialNumber) != "SN-1" || !v.Leaves.ExpiresOn.IsZero() || !v.Leaves.CreatedOn.Equal(w.now) {
+				string(v.Leaves.SerialNumber) != "SN-1" || !v.Leaves.ExpiresOn.IsZero() || !v.Leaves.CreatedOn.Equal(w.now) || v.Leaves.DomainCertRevocationChecks != codec.BoolOf(false) {
 				t.Errorf("voucher is %+v", v.Leaves)
 			}
 			if !bytes.Equal(v.Leaves.PinnedDomainCert, w.domain.cert.Raw) {
