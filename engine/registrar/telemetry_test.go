@@ -8,6 +8,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/exchange"
 	"github.com/vouchmill/vouchmill/engine/internal/vectors"
+	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
 func TestStatusMessages(t *testing.T) {
@@ -61,6 +62,9 @@ func TestStatusMessages(t *testing.T) {
 			}
 			if w.alarmed("voucher_status") == c.ok {
 				t.Errorf("alarm %v", c.ok)
+			}
+			if newer := c.remark == "version 2"; w.observed(registrar.Warning, "voucher_status") != newer { // RFC 8995 §5.7: alert a human
+				t.Errorf("warning %v", !newer)
 			}
 		})
 	}
