@@ -24,7 +24,7 @@ const callers = 64
 // masaOps are the public-key operations of one request to a MASA: signatures of
 // the registrar's request, of its certificate, of the device's request and of
 // its IDevID verified, a voucher signed.
-func masaOps(t testing.TB) *publicKeyOps { return newPublicKeyOps(t, 4, 1, 0) }
+func masaOps(t testing.TB) *publicKeyOps { return newPublicKeyOps(t, 4, 1, 0, runtime.GOMAXPROCS(0)) }
 
 // BenchmarkMASA answers requests for vouchers without a network, 64 at a time, an
 // iteration each: the decision, two signatures verified and one made in the

@@ -1,0 +1,199 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"testing"
+	"time"
+
+	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
+	"github.com/vouchmill/vouchmill/engine/exchange"
+	"github.com/vouchmill/vouchmill/engine/masa"
+	"github.com/vouchmill/vouchmill/engine/pledge"
+	"github.com/vouchmill/vouchmill/engine/registrar"
+	"github.com/vouchmill/vouchmill/engine/state"
+	"github.com/vouchmill/vouchmill/sign"
+)
+
+// BenchmarkJoin is a whole join, voucher, audit log and LDevID, between the three
+// roles of the engine, joined by function calls: no HTTP, no TLS, no disk. An
+// iteration is a device. ns-cpu/pledge, ns-cpu/registrar and ns-cpu/masa are the
+// processor time of each side; ns-cpu/pledge-ops and so on what the public-key
+// operations of its side take crypto/ecdsa one at a time:
+//
+//	pledge     verify 4  the voucher, its signer's certificate, the registrar's, the LDevID
+//	           sign 2    voucher-request, certification request
+//	           make 1    the LDevID's key
+//	registrar  verify 6  the pledge's request, the IDevID, the voucher, its signer's
+//	                     certificate, the certification request, the LDevID
+//	           sign 2    its own request, the LDevID
+//	MASA       verify 8  registrar's request, registrar's certificate, pledge's request,
+//	                     IDevID: for the voucher, and for the audit log
+//	           sign 2    voucher, head of the audit log
+func BenchmarkJoin(b *testing.B) {
+	for _, format := range []codec.Format{codec.FormatCMS, codec.FormatJWS} {
+		b.Run("env="+format.String(), func(b *testing.B) { benchJoin(b, format) })
+	}
+}
+
+func benchJoin(b *testing.B, format codec.Format) {
+	s := newSite(b)
+	sides := []struct {
+		name  string
+		spent *time.Duration
+		ops   *publicKeyOps
+		base  time.Duration
+	}{
+		{"pledge", &s.pledge, newPublicKeyOps(b, 4, 2, 1, 1), 0},
+		{"registrar", &s.registrar, newPublicKeyOps(b, 6, 2, 0, 1), 0},
+		{"masa", &s.masa, newPublicKeyOps(b, 8, 2, 0, 1), 0},
+	}
+	joins, rounds := 0, 0
+	for b.Loop() {
+		if joins%64 == 0 {
+			b.StopTimer()
+			for i := range sides {
+				sides[i].base += sides[i].ops.measure(b)
+			}
+			rounds++
+			b.StartTimer()
+		}
+		s.join(b, format, &s.devices[joins%len(s.devices)])
+		joins++
+	}
+	for _, side := range sides {
+		ReportCPU(b, *side.spent, float64(joins), side.name)
+		ReportCPU(b, side.base, float64(rounds), side.name+"-ops")
+	}
+}
+
+// A site is an onboarding with its MASA and registrar, and the processor time
+// that each side has taken. One join goes on at a time.
+type site struct {
+	*onboarding
+	maker   *masa.Service
+	service *registrar.Service
+	routes  map[string]func(context.Context, *exchange.Request) (*exchange.Answer, error)
+	judged  chan struct{} // sent to when an audit log was judged
+
+	pledge, registrar, masa time.Duration
+}
+
+func newSite(b *testing.B) *site {
+	s := &site{onboarding: newOnboarding(b, 256), judged: make(chan struct{}, 1)}
+	verifier := artefact.Verifying(must(sign.NewVerifier(sign.VerifierOptions{}))(b))
+	s.maker = s.serve(b, state.NewMemory(), verifier, s.signer(b, s.vouchers.key, ""))
+	s.service = must(registrar.New(registrar.Config{DB: state.NewMemory(), Verifier: verifier, Signer: s.signer(b, s.register.key, ""),
+		Chain: s.register.chain, Authority: s.register.authority, Network: s, Clock: s.Now, Admit: registrar.AdmitManufacturer,
+		EnrolmentsPerDay: 1 << 30, Burst: 1 << 30, Observe: s.observe}))(b)
+	b.Cleanup(s.service.Close)
+	if err := s.service.AddManufacturer(context.Background(), registrar.Manufacturer{Name: "bench", Anchors: []*x509.Certificate{s.onboarding.maker.Certificate()},
+		VoucherTrust: s.vouchers.chain[1:]}); err != nil {
+		b.Fatal(err)
+	}
+	s.routes = map[string]func(context.Context, *exchange.Request) (*exchange.Answer, error){
+		"requestvoucher": s.service.RequestVoucher, "voucher_status": s.service.VoucherStatus, "enrollstatus": s.service.EnrollStatus,
+		"cacerts": s.service.CACerts, "csrattrs": s.service.CSRAttrs, "simpleenroll": s.service.SimpleEnroll,
+	}
+	return s
+}
+
+// Now and Sleep are everybody's clock, which stands still.
+func (s *site) Now() time.Time { return s.now }
+
+// Sleep does not.
+func (s *site) Sleep(context.Context, time.Duration) error { return nil }
+
+func (s *site) observe(e registrar.Event) {
+	if e.Name == "audit-log" {
+		s.judged <- struct{}{}
+	}
+}
+
+// join takes a device from its box into the domain.
+func (s *site) join(b *testing.B, format codec.Format, d *thing) {
+	others, before := s.registrar+s.masa, CPUTime()
+	p, err := pledge.New(pledge.Config{IDevID: pledge.Identity{Chain: []*x509.Certificate{d.cert}, Key: d.key}, VoucherAnchors: s.vouchers.chain[1:],
+		Network: pledgeNetwork{s}, Storage: files{}, Clock: s, ClockTrusted: true, Format: format, Once: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := p.Join(context.Background(), "https://registrar.example.com"); err != nil {
+		b.Fatal(err)
+	}
+	s.pledge += CPUTime() - before - (s.registrar + s.masa - others)
+}
+
+// pledgeNetwork is the way from the pledge to the registrar.
+type pledgeNetwork struct{ s *site }
+
+// Exchange makes one call. What the registrar does after its answer, looking at
+// the audit log, is waited for: it is the registrar's time and not the pledge's.
+func (n pledgeNetwork) Exchange(ctx context.Context, c *pledge.Call) (*pledge.Reply, error) {
+	s := n.s
+	body, err := c.Prepare(s.register.chain)
+	if err != nil {
+		return nil, err
+	}
+	masas, before := s.masa, CPUTime()
+	defer func() { s.registrar += CPUTime() - before - (s.masa - masas) }()
+	operation := path.Base(c.Path)
+	handle := s.routes[operation]
+	if handle == nil {
+		return nil, fmt.Errorf("the registrar has no %s", c.Path)
+	}
+	answer, err := handle(ctx, &exchange.Request{ID: "bench", Now: s.now, Peer: c.Identity.Chain, ContentType: c.ContentType, Accept: c.Accept, Body: body,
+		Binding: exchange.Binding{Exporter: []byte(c.Connection)}})
+	if err != nil {
+		return nil, err
+	}
+	if operation == "requestvoucher" {
+		<-s.judged
+	}
+	return &pledge.Reply{Status: http.StatusOK, ContentType: answer.ContentType, Body: answer.Body, Binding: exchange.Binding{Exporter: []byte(c.Connection)}}, nil
+}
+
+// Do is the way from the registrar to the MASA.
+func (s *site) Do(ctx context.Context, c *registrar.Call) (*registrar.Reply, error) {
+	before := CPUTime()
+	defer func() { s.masa += CPUTime() - before }()
+	handle := s.maker.RequestVoucher
+	if path.Base(c.URL) == masa.OpAuditLog {
+		handle = s.maker.RequestAuditLog
+	}
+	answer, err := handle(ctx, &exchange.Request{ID: "bench", Now: s.now, Peer: s.register.chain, ContentType: c.ContentType, Accept: c.Accept, Body: c.Body})
+	if err != nil {
+		return nil, err
+	}
+	return &registrar.Reply{Status: http.StatusOK, ContentType: answer.ContentType, Body: answer.Body}, nil
+}
+
+// files is a device's storage.
+type files map[string][]byte
+
+// Get returns a file.
+func (f files) Get(name string) ([]byte, error) {
+	content, ok := f[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return bytes.Clone(content), nil
+}
+
+// Put writes one.
+func (f files) Put(name string, content []byte) error {
+	f[name] = bytes.Clone(content)
+	return nil
+}
+
+// Delete deletes one.
+func (f files) Delete(name string) error {
+	delete(f, name)
+	return nil
+}
