@@ -126,6 +126,7 @@ var vouchers = map[string]judged{
 	"pins the registrar":             {voucher: pinsRegistrar},
 	"pins its key":                   {voucher: pinsKey(false)},
 	"pins its key's hash":            {voucher: pinsKey(true)},
+	"pins nothing":                   {voucher: func(_ *world, v *codec.Voucher) { v.PinnedDomainCert = nil }, kind: decision.BadPayload},
 	"pins no certificate":            {voucher: func(_ *world, v *codec.Voucher) { v.PinnedDomainCert = []byte("x") }, kind: decision.BadPayload},
 	"pins a stranger":                {voucher: func(w *world, v *codec.Voucher) { v.PinnedDomainCert = namesake(w)[0].Raw }, kind: pledge.NotUnderPin},
 	"pins a namesake":                {voucher: func(w *world, v *codec.Voucher) { v.PinnedDomainCert = namesake(w)[1].Raw }, kind: pledge.NotUnderPin},
