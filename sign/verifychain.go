@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,6 +50,9 @@ func VerifyChain(cert *x509.Certificate, opts ChainOptions) ([]*x509.Certificate
 		foreign = foreign || c.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm
 	}
 	for _, c := range opts.Intermediates {
+		if slices.ContainsFunc(opts.Roots, c.Equal) {
+			continue // crypto/x509 would verify what it issued a second time
+		}
 		between.AddCert(c)
 		foreign = foreign || c.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm
 	}
