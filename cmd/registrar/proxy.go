@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,7 @@ Connections over a limit are reset. It prints "ready HOST:PORT" once it listens.
 	return cmd
 }
 
+// check looks at the flags, and names the proxy where they do not.
 func (f *proxyFlags) check() error {
 	for _, limit := range []struct {
 		name string
@@ -61,6 +63,17 @@ func (f *proxyFlags) check() error {
 		if !limit.ok {
 			return program.Usagef("%s must be more than 0", limit.name)
 		}
+	}
+	if f.name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return program.IOError(err)
+		}
+		first, _, _ := strings.Cut(host, ".")
+		f.name = announce.InstanceOf(first)
+	}
+	if err := announce.CheckInstance(f.name); err != nil {
+		return program.Usagef("--announce-name: %w", err)
 	}
 	return nil
 }
@@ -82,31 +95,20 @@ func (f *proxyFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return program.IOError(fmt.Errorf("--listen: %w", err))
 	}
-	announced, err := f.announced(portOf(l), log)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
+	ctx, stop := context.WithCancel(cmd.Context())
+	defer stop()
+	announced := make(chan error, 1)
+	go func() { announced <- f.announced(ctx, portOf(l), log) }()
 	fmt.Fprintln(cmd.OutOrStdout(), "ready", l.Addr())
-	err = proxy.Run(cmd.Context(), []net.Listener{l})
-	if announced != nil {
-		err = errors.Join(err, announced.Close())
-	}
-	return program.IOError(err)
+	err = proxy.Run(ctx, []net.Listener{l})
+	stop()
+	return program.IOError(errors.Join(err, <-announced))
 }
 
-func (f *proxyFlags) announced(port int, log *slog.Logger) (*announce.Announcement, error) {
+// announced is found by multicast DNS until ctx ends, where that is wanted.
+func (f *proxyFlags) announced(ctx context.Context, port int, log *slog.Logger) error {
 	if !f.announce {
-		return nil, nil
+		return nil
 	}
-	name := f.name
-	if name == "" {
-		host, err := os.Hostname()
-		if err != nil {
-			return nil, program.IOError(err)
-		}
-		first, _, _ := strings.Cut(host, ".")
-		name = announce.InstanceOf(first)
-	}
-	a, err := announce.Start(announce.Config{Services: []announce.Service{{Type: announce.Proxy, Port: port}}, Instance: name, Interface: f.iface, Log: log})
-	return a, program.IOError(err)
+	return announce.Run(ctx, announce.Config{Services: []announce.Service{{Type: announce.Proxy, Port: port}}, Instance: f.name, Interface: f.iface, Log: log})
 }

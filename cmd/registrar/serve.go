@@ -95,7 +95,6 @@ type server struct {
 	listeners []net.Listener
 	at        *url.URL
 	admin     []net.Listener
-	announced *announce.Announcement // nil where nothing is announced
 }
 
 func serve(cmd *cobra.Command, s *settings) (err error) {
@@ -140,7 +139,7 @@ func (sv *server) warn() {
 	}
 }
 
-// listen opens all listeners, and announces where they are.
+// listen opens all listeners.
 func (sv *server) listen(ctx context.Context) error {
 	u, err := web.ParseURL(sv.s.url)
 	if err != nil {
@@ -165,20 +164,19 @@ func (sv *server) listen(ctx context.Context) error {
 		}
 		sv.admin = append(sv.admin, l)
 	}
-	return sv.announce()
+	return nil
 }
 
-func (sv *server) announce() error {
+// announce is found by multicast DNS until ctx ends, where that is configured.
+func (sv *server) announce(ctx context.Context) error {
 	if !sv.s.announce {
 		return nil
 	}
 	port := portOf(sv.listeners[0])
-	var err error
-	sv.announced, err = announce.Start(announce.Config{
+	return announce.Run(ctx, announce.Config{
 		Services: []announce.Service{{Type: announce.Registrar, Port: port}, {Type: announce.Proxy, Port: port}},
 		Instance: orElse(sv.s.announceName, announce.InstanceOf(sv.at.Hostname())), Interface: sv.s.announceInterface, Log: sv.log,
 	})
-	return program.IOError(err)
 }
 
 func portOf(l net.Listener) int {
@@ -212,11 +210,9 @@ func (sv *server) run(ctx context.Context, ready func()) error {
 	ended := make(chan error, 2)
 	go func() { ended <- sv.web.Run(ctx, sv.listeners, ready) }()
 	go func() { ended <- admin.Serve(ctx, newAPI(sv.role.service), sv.admin...) }()
+	announced := make(chan error, 1)
+	go func() { announced <- sv.announce(ctx) }()
 	err := <-ended
 	stop()
-	err = errors.Join(err, <-ended)
-	if sv.announced != nil {
-		err = errors.Join(err, sv.announced.Close())
-	}
-	return program.IOError(err)
+	return program.IOError(errors.Join(err, <-ended, <-announced))
 }

@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,8 +51,18 @@ type Config struct {
 	// the system chooses for multicast, with all addresses of the machine but
 	// those of loopback.
 	Interface string
-	// Log gets what is wrong with questions, at level debug. Default: none.
+	// Retry is how long Run waits where announcing is not possible. Default: 30 s.
+	Retry time.Duration
+	// Log gets what is wrong with questions, at level debug, and why Run cannot
+	// announce. Default: none.
 	Log *slog.Logger
+}
+
+func (c *Config) log() *slog.Logger {
+	if c.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return c.Log
 }
 
 // An Announcement answers questions until it is closed.
@@ -73,18 +84,36 @@ func Start(cfg Config) (*Announcement, error) {
 		}
 		z.addresses = func() ([]net.IP, error) { return interfaceAddresses(iface) }
 	}
-	if len(z.current()) == 0 {
-		return nil, fmt.Errorf("announce: there is no address to announce%s", on(cfg.Interface))
-	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	server, err := mdns.NewServer(&mdns.Config{Zone: z, Iface: iface, Logger: slog.NewLogLogger(log.Handler(), slog.LevelDebug)})
+	server, err := mdns.NewServer(&mdns.Config{Zone: z, Iface: iface, Logger: slog.NewLogLogger(cfg.log().Handler(), slog.LevelDebug)})
 	if err != nil {
 		return nil, fmt.Errorf("announce: multicast DNS%s: %w", on(cfg.Interface), err)
 	}
 	return &Announcement{server}, nil
+}
+
+// Run announces until ctx ends. A network that is not there yet, as when a machine
+// starts, is logged and tried again every [Config.Retry]. The error is about
+// settings that can never be announced.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	if cfg.Retry <= 0 {
+		cfg.Retry = 30 * time.Second
+	}
+	for {
+		a, err := Start(cfg)
+		if err == nil {
+			<-ctx.Done()
+			return a.Close()
+		}
+		cfg.log().Error("not announced; trying again", "error", err, "after", cfg.Retry)
+		select {
+		case <-time.After(cfg.Retry):
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // Close ends answering.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -204,6 +205,36 @@ func TestWhatCannotBeAnnounced(t *testing.T) {
 		}
 	}
 }
+
+func TestANetworkThatIsNotThereIsTriedAgain(t *testing.T) {
+	lines := make(told)
+	ctx, cancel := context.WithCancel(t.Context())
+	cfg := Config{Services: both(), Instance: "x", Interface: "no-such-interface0", Retry: time.Nanosecond, Log: slog.New(slog.NewTextHandler(lines, nil))}
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg) }()
+	for range 3 {
+		<-lines
+	}
+	cancel()
+	for done := false; !done; {
+		select {
+		case <-lines:
+		case err := <-ended:
+			if done = true; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	cfg.Instance = "a.b"
+	if err := Run(t.Context(), cfg); err == nil {
+		t.Error("a name that is none is tried for ever")
+	}
+}
+
+// told is a log that hands over that there was a line.
+type told chan struct{}
+
+func (c told) Write(p []byte) (int, error) { c <- struct{}{}; return len(p), nil }
 
 func TestNamesOfInstancesCanBeMadeOfAnything(t *testing.T) {
 	for text, want := range map[string]string{

@@ -2,12 +2,11 @@
 // DNS, as RFC 8995 §4.1.1 and appendix A.2 have it: pledges look for
 // _brski-proxy._tcp.local, proxies for _brski-registrar._tcp.local.
 //
-//	a, err := announce.Start(announce.Config{
-//		Services: []announce.Service{{Type: announce.Registrar, Port: 8443}, {Type: announce.Proxy, Port: 8443}},
+//	err := announce.Run(ctx, announce.Config{
+//		Services:  []announce.Service{{Type: announce.Registrar, Port: 8443}, {Type: announce.Proxy, Port: 8443}},
+//		Instance:  "registrar-1",
 //		Interface: "eth1",
 //	})
-//	...
-//	defer a.Close()
 //
 // A registrar that pledges reach directly announces both.
 //
