@@ -78,7 +78,8 @@ func clientOf(remote net.Addr, peer []*x509.Certificate) client {
 }
 
 // addressOf is the address that limits count by: of IPv6 the /64 that one
-// customer has.
+// customer has, but the whole address where it is link-local, as those of all
+// pledges of a link share their /64 (RFC 8995 §4.1).
 func addressOf(remote net.Addr) netip.Prefix {
 	at, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
@@ -86,7 +87,7 @@ func addressOf(remote net.Addr) netip.Prefix {
 	}
 	addr := at.Addr().Unmap().WithZone("")
 	bits := addr.BitLen()
-	if addr.Is6() && !addr.IsLoopback() {
+	if addr.Is6() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
 		bits = 64
 	}
 	prefix, err := addr.Prefix(bits)
