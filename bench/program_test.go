@@ -24,9 +24,15 @@ type builder struct {
 
 var programs builder
 
+// programsEnv names a directory with programs that are built already.
+const programsEnv = "VOUCHMILL_BENCH_PROGRAMS"
+
 // path builds a program of folder cmd and returns where it is.
 func (p *builder) path(t testing.TB, name string) string {
 	t.Helper()
+	if dir := os.Getenv(programsEnv); dir != "" {
+		return filepath.Join(dir, name)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dir == "" {

@@ -102,5 +102,29 @@ func table() []row {
 	add("SHA-256 of a content, prefix kept ÷ whole", "", digest("whole"), digest("scalar"))
 	add("SHA-256 of a content, prefix kept and wide ÷ whole", "", digest("whole"), digest("wide"))
 	add("SHA-256 of a content, sha256-simd ÷ crypto/sha256", "", digest("whole"), digest("sha256-simd"))
+	online(add)
 	return rows
+}
+
+// online compares the roles of package masa, registrar and pledge with the
+// public-key operations of what they do, by crypto/ecdsa one at a time. Less is
+// better.
+func online(add func(text, aim string, over, under value)) {
+	served := func(impl, unit string) value { return value{"bench", "MASAServer/impl=" + impl, "ns-cpu/" + unit} }
+	for _, impl := range []string{"wide", "portable", "std"} {
+		add("MASA over TLS, a request, "+impl+" ÷ its public-key operations", "≤ 1.7", served(impl, "request"), served("std", "ops"))
+	}
+	asked := func(impl, batch, unit string) value {
+		return value{"bench", fmt.Sprintf("MASA/env=cms/impl=%s/batch=%s", impl, batch), "ns-cpu/" + unit}
+	}
+	for _, impl := range []string{"wide", "portable", "std"} {
+		add("MASA without a network, a request, "+impl+", batches shared ÷ its public-key operations", "", asked(impl, "shared", "request"), asked("std", "shared", "ops"))
+	}
+	add("MASA without a network, a request, std, each by itself ÷ wide, batches shared", "", asked("std", "one", "request"), asked("wide", "shared", "request"))
+	for _, env := range []string{"cms", "jws"} {
+		for _, side := range []string{"pledge", "registrar", "masa"} {
+			name := "Join/env=" + env
+			add(fmt.Sprintf("%s, a whole join, %s ÷ its public-key operations", env, side), "≤ 1.5", value{"bench", name, "ns-cpu/" + side}, value{"bench", name, "ns-cpu/" + side + "-ops"})
+		}
+	}
 }
