@@ -12,8 +12,10 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -252,27 +254,31 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestACircuitIsNotIdleWhileOneDirectionMoves(t *testing.T) {
-	const idle = 200 * time.Millisecond
-	limits := unlimited()
-	limits.Idle = idle
-	r := run(t, limits)
-	pledge, registrar := r.pair(t)
-	one := make([]byte, 1)
-	for began := time.Now(); time.Since(began) < 3*idle; { // the registrar stays silent for longer than the limit
-		if _, err := pledge.Write(one); err != nil {
-			t.Fatal(err)
+// TestACircuitIsIdleOnlyWhenNeitherDirectionMoves runs in fake time.
+func TestACircuitIsIdleOnlyWhenNeitherDirectionMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const idle = time.Minute
+		pledge, in := net.Pipe()
+		out, registrar := net.Pipe()
+		r := &relay{pledge: in, registrar: out, idle: idle, halfIdle: time.Second, last: time.Now()}
+		ended := make(chan error, 1)
+		var octets [2]atomic.Uint64
+		go func() { ended <- r.run(t.Context(), &octets[0], &octets[1]) }()
+		one := make([]byte, 1)
+		for range 10 { // the registrar stays silent for longer than the limit
+			time.Sleep(idle - time.Second)
+			if _, err := pledge.Write(one); err != nil {
+				t.Fatalf("the circuit was cut while octets moved: %v", err)
+			}
+			if _, err := io.ReadFull(registrar, one); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if _, err := io.ReadFull(registrar, one); err != nil {
-			t.Fatalf("the circuit was cut while octets moved: %v", err)
+		last := time.Now()
+		if err := <-ended; !errors.Is(err, errIdle) || time.Since(last) != idle || octets[0].Load() != 10 {
+			t.Errorf("%v after %v, %d octets", err, time.Since(last), octets[0].Load())
 		}
-	}
-	if _, err := registrar.Write(one); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(pledge, one); err != nil {
-		t.Fatal(err)
-	}
+	})
 }
 
 func TestASlowReaderHoldsNoMoreThanItsBuffersAndLosesNothing(t *testing.T) {
