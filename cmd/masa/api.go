@@ -62,6 +62,8 @@ func (a *api) handler() http.Handler {
 	handle("POST /customers", a.addCustomer)
 	handle("POST /customers/block", a.blockCustomer)
 	handle("POST /customers/unblock", a.unblockCustomer)
+	handle("GET /log", a.logHead)
+	handle("GET /log/consistency", a.logConsistency)
 	handle("GET /vouchers", a.listRuns)
 	mux.Handle("POST /vouchers/import", admin.Streaming(func(r *http.Request, s *admin.Stream) (any, error) {
 		result, err := a.importRun(r, s)

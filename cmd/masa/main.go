@@ -35,7 +35,7 @@ Exit codes: 0 done; 1 refused or some rows left out; 2 usage or configuration;
 	}
 	root.PersistentFlags().String("config", "masa.yaml", "configuration file; see masa serve --print-config")
 	root.PersistentFlags().Bool("json", false, "print results as JSON, a line an item")
-	root.AddCommand(newInit(), newServe(), newDevices(), newPools(), newCustomers(), newVouchers(), newStatus(), program.NewVersion(), program.NewMan())
+	root.AddCommand(newInit(), newServe(), newDevices(), newPools(), newCustomers(), newVouchers(), newAuditLog(), newStatus(), program.NewVersion(), program.NewMan())
 	return root
 }
 

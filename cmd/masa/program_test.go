@@ -281,6 +281,11 @@ func TestADeviceGetsItsVoucher(t *testing.T) {
 	if code, _, again := p.post(voucherPath, request); code != http.StatusOK || !bytes.Equal(voucher, again) {
 		t.Errorf("the same request: %d, another voucher", code)
 	}
+	var head headJSON
+	must(t, json.Unmarshal([]byte(s.run("log", "head", "--json").want(t, program.Done).out), &head))
+	if head.Size != 1 || s.run("log", "head").want(t, program.Done).out != head.Signed {
+		t.Errorf("the head of the log is %+v", head)
+	}
 	code, _, log := p.post(auditPath, request)
 	var events struct{ Events []struct{ Assertion string } }
 	if err := json.Unmarshal(log, &events); code != http.StatusOK || err != nil || len(events.Events) != 1 || events.Events[0].Assertion != "proximity" {
