@@ -172,7 +172,7 @@ func newPublicKeyOps(t testing.TB, verify, signed, generated, parallel int) *pub
 // that share a core slow each other down.
 func (o *publicKeyOps) measure(t testing.TB) time.Duration {
 	t.Helper()
-	const rounds = 64
+	const rounds = 128
 	before := CPUTime()
 	var all sync.WaitGroup
 	for range o.parallel {
