@@ -10,12 +10,12 @@ import (
 	"github.com/vouchmill/vouchmill/sign"
 )
 
-// Known remembers certificates that signed requests had with them, and the keys
-// of their signers, so that those of a peer who comes again are not parsed again
-// and its signatures find each other in a batch (see sign.Verifier). It says
-// nothing about belief. The zero Known is empty and ready for use, a nil one
-// remembers nothing. It is safe for concurrent use and bounded: some 10 MiB at
-// most.
+// Known remembers certificates that requests and vouchers had with them, once
+// their signature verified, and the keys of their signers, so that those of a peer
+// who comes again are not parsed again and its signatures find each other in a
+// batch (see sign.Verifier). It says nothing about belief. The zero Known is empty
+// and ready for use, a nil one remembers nothing. It is safe for concurrent use
+// and bounded: some 10 MiB at most.
 type Known struct {
 	mu            sync.Mutex
 	recent, older map[string]*known // by DER
@@ -99,7 +99,7 @@ func (k *Known) key(format codec.Format, s *codec.EnvelopeSigner, cert *x509.Cer
 	return sign.PreparePublicKey(alg, public)
 }
 
-// keep remembers the certificates of a request whose signature verified under
+// keep remembers the certificates of an artefact whose signature verified under
 // key.
 func (k *Known) keep(certs []*x509.Certificate, signer *x509.Certificate, key *sign.PublicKey) {
 	if k == nil {

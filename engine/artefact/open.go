@@ -25,7 +25,7 @@ type Opener struct {
 	// what Request returns: so a role judges the signer first. An Opener is a
 	// small value; copy it to set Signed for one request.
 	Signed func(*Envelope) error
-	// Known, when not nil, remembers the certificates of requests.
+	// Known, when not nil, remembers the certificates of what was opened.
 	Known *Known
 }
 
@@ -129,8 +129,9 @@ func (o *Opener) Voucher(ctx context.Context, format codec.Format, body []byte, 
 	}
 	v := &Voucher{Envelope: o.described(body, envelope)}
 	for i := range envelope.Signers {
-		failed := o.believe(ctx, v, envelope, &envelope.Signers[i], trust)
+		key, failed := o.believe(ctx, v, envelope, &envelope.Signers[i], trust)
 		if failed == nil {
+			o.Known.keep(v.Certificates, v.Signer, key)
 			err = nil
 			break
 		}
@@ -156,14 +157,14 @@ func (o *Opener) Voucher(ctx context.Context, format codec.Format, body []byte, 
 }
 
 // believe looks for a certificate that the trust leads to and the signature
-// fits, and notes both in v. Where the envelope does not hold the signer's, the
-// anchors and helpers are tried.
-func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelope, s *codec.EnvelopeSigner, trust Trust) error {
+// fits, notes both in v and returns the key. Where the envelope does not hold the
+// signer's, the anchors and helpers are tried.
+func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelope, s *codec.EnvelopeSigner, trust Trust) (key *sign.PublicKey, err error) {
 	candidates := []*x509.Certificate{v.certificate(envelope, s)}
 	if candidates[0] == nil {
 		candidates = named(s, slices.Concat(trust.Helpers, trust.Anchors))
 	}
-	err := error(decision.Refuse(decision.BadSignature, "the voucher does not hold its signer's certificate, and none of the %d trust anchors and helpers is it", len(trust.Anchors)+len(trust.Helpers)))
+	err = decision.Refuse(decision.BadSignature, "the voucher does not hold its signer's certificate, and none of the %d trust anchors and helpers is it", len(trust.Anchors)+len(trust.Helpers))
 	for _, c := range candidates {
 		var path []*x509.Certificate
 		if !trust.Enclosed || len(trust.Anchors) > 0 {
@@ -174,16 +175,16 @@ func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelo
 			}
 			path = chain
 		}
-		if _, err = o.verify(ctx, envelope, s, c); err != nil {
+		if key, err = o.verify(ctx, envelope, s, c); err != nil {
 			continue
 		}
 		v.Signer, v.Path, v.SigningTime = c, path, s.SigningTime
 		if !slices.ContainsFunc(v.Certificates, c.Equal) {
 			v.Certificates = append([]*x509.Certificate{c}, v.Certificates...)
 		}
-		return nil
+		return key, nil
 	}
-	return err
+	return nil, err
 }
 
 // named keeps the certificates that a signature which names its signer can be by.

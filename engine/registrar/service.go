@@ -55,7 +55,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	s := &Service{cfg: cfg, sealers: map[codec.Format]*artefact.Sealer{}, domains: map[string]*domain{},
 		flights: map[digest]*flight{}, verdicts: map[device.ID]*verdictFlight{}}
-	s.opener = artefact.Opener{Verifier: cfg.Verifier}
+	s.opener = artefact.Opener{Verifier: cfg.Verifier, Known: new(artefact.Known)}
 	s.clients = budget{burst: cfg.Burst, refill: cfg.Refill}
 	s.strangers = budget{burst: maxStrangers, refill: time.Second}
 	s.life, s.end = context.WithCancelCause(context.Background())
