@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/admin"
 	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/cmd/internal/revocation"
@@ -49,7 +50,16 @@ func openRole(cmd *cobra.Command, s *settings, serves bool, observe func(*masa.A
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	db, err := state.Open(s.State, state.Options{Create: true, MinFreeBytes: uint64(s.MinFree) << 20})
+	var db *state.Badger
+	open := func() (err error) {
+		db, err = state.Open(s.State, state.Options{Create: true, MinFreeBytes: uint64(s.MinFree) << 20})
+		return err
+	}
+	if serves {
+		err = admin.Patiently(cmd.Context(), open)
+	} else {
+		err = open()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/vouchmill/vouchmill/cmd/internal/admin"
 	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/engine"
@@ -73,7 +74,16 @@ func openRole(cmd *cobra.Command, s *settings, u use) (r *role, err error) {
 	if err = r.trust(cmd, s, u.keys, &cfg); err != nil {
 		return r, err
 	}
-	if r.db, err = state.Open(s.state, state.Options{}); err != nil {
+	open := func() (err error) {
+		r.db, err = state.Open(s.state, state.Options{})
+		return err
+	}
+	if u.network != nil {
+		err = admin.Patiently(cmd.Context(), open)
+	} else {
+		err = open()
+	}
+	if err != nil {
 		return r, program.IOError(err)
 	}
 	r.closers = append(r.closers, r.db.Close)
