@@ -2,6 +2,7 @@ package sign
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -211,6 +212,12 @@ func publicKeyBits(spki []byte) ([]byte, error) {
 func CertificateKey(cert *x509.Certificate) (crypto.PublicKey, error) {
 	if cert == nil {
 		return nil, &KeyError{Reason: "there is no certificate to take it from"}
+	}
+	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok { // crypto/x509 has parsed it as it would again
+		if _, err := kindOf(key); err != nil {
+			return nil, err
+		}
+		return key, nil
 	}
 	return ParsePublicKey(cert.RawSubjectPublicKeyInfo)
 }
