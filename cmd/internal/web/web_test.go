@@ -97,6 +97,9 @@ func TestStatusesAreThoseOfTheFactSheet(t *testing.T) {
 		{"EST: CSR violates the template", decision.CSRPolicy, 403},
 		{"EST: another subject on simplereenroll", decision.SubjectChanged, 403},
 		{"EST: channel binding", decision.ChannelBinding, 400},
+		{"EST: a key that is another's", decision.KeyReused, 403},
+		{"EST: renewal without a certificate of the domain", decision.NotEnrolled, 403},
+		{"EST: renewal with one that expired or was revoked", decision.CertificateGone, 403},
 		{"telemetry not readable", decision.BadTelemetry, 400},
 		{"telemetry of an unknown device", decision.UnknownDevice, 404},
 		// 9.2, the MASA
