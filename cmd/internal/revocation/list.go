@@ -61,19 +61,19 @@ func complete(e pkix.Extension) error {
 	case e.Id.Equal(oidDelta):
 		return errors.New("it is a delta, not a complete list")
 	case e.Id.Equal(oidDistribution):
-		var dp struct {
-			Point    asn1.RawValue `asn1:"optional,tag:0"`
-			User     asn1.RawValue `asn1:"optional,tag:1"`
-			CA       asn1.RawValue `asn1:"optional,tag:2"`
-			Reasons  asn1.RawValue `asn1:"optional,tag:3"`
-			Indirect asn1.RawValue `asn1:"optional,tag:4"`
-			Attr     asn1.RawValue `asn1:"optional,tag:5"`
-		}
-		if rest, err := asn1.Unmarshal(e.Value, &dp); err != nil || len(rest) > 0 {
+		var point asn1.RawValue
+		if rest, err := asn1.Unmarshal(e.Value, &point); err != nil || len(rest) > 0 || point.Class != asn1.ClassUniversal || point.Tag != asn1.TagSequence || !point.IsCompound {
 			return errors.New("its issuingDistributionPoint cannot be read")
 		}
-		if dp.User.FullBytes != nil || dp.CA.FullBytes != nil || dp.Reasons.FullBytes != nil || dp.Indirect.FullBytes != nil || dp.Attr.FullBytes != nil {
-			return errors.New("it is about some certificates or reasons alone")
+		for rest := point.Bytes; len(rest) > 0; {
+			var member asn1.RawValue
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &member); err != nil {
+				return errors.New("its issuingDistributionPoint cannot be read")
+			}
+			if member.Class != asn1.ClassContextSpecific || member.Tag != 0 { // [0] says where the list is found
+				return errors.New("it is about some certificates or reasons alone")
+			}
 		}
 	case e.Critical:
 		return fmt.Errorf("its critical extension %s is not understood", e.Id)

@@ -153,10 +153,13 @@ func TestListsThatDoNotCountAreAsNone(t *testing.T) {
 		"expired": func(a *authority) {
 			a.revoke(func(l *x509.RevocationList) { l.NextUpdate = epoch.Add(-time.Minute * 30) }, 7)
 		},
-		"of the future":   func(a *authority) { a.revoke(func(l *x509.RevocationList) { l.ThisUpdate = epoch.Add(time.Hour) }, 7) },
-		"delta":           func(a *authority) { a.revoke(extension(oidDelta, true, []byte{2, 1, 1}), 7) },
-		"unknown":         func(a *authority) { a.revoke(extension(asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5, 0}), 7) },
-		"only CAs":        func(a *authority) { a.revoke(extension(oidDistribution, true, []byte{0x30, 3, 0x82, 1, 0xff}), 7) },
+		"of the future": func(a *authority) { a.revoke(func(l *x509.RevocationList) { l.ThisUpdate = epoch.Add(time.Hour) }, 7) },
+		"delta":         func(a *authority) { a.revoke(extension(oidDelta, true, []byte{2, 1, 1}), 7) },
+		"unknown":       func(a *authority) { a.revoke(extension(asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5, 0}), 7) },
+		"only CAs":      func(a *authority) { a.revoke(extension(oidDistribution, true, []byte{0x30, 3, 0x82, 1, 0xff}), 7) },
+		"only CAs, behind what is unknown": func(a *authority) {
+			a.revoke(extension(oidDistribution, true, []byte{0x30, 5, 0x87, 0, 0x82, 1, 0xff}), 7)
+		},
 		"not DER":         func(a *authority) { a.revoke(extension(oidDistribution, true, []byte{0x30, 9}), 7) },
 		"entries of all":  func(a *authority) { a.revoke(criticalEntry, 7) },
 		"changed":         func(a *authority) { a.revoke(nil, 7); a.der[len(a.der)-5] ^= 1 },
