@@ -129,7 +129,7 @@ func (o *onboarding) requests(t testing.TB, format codec.Format) [][]byte {
 		_, _ = rand.Read(nonce)
 		base := codec.Voucher{Assertion: codec.AssertionProximity, CreatedOn: o.now, SerialNumber: []byte(d.serial), Nonce: nonce}
 		own := must(by(d.key, d.cert).Request(ctx, &codec.VoucherRequest{Voucher: base, ProximityRegistrarCert: o.register.chain[0].Raw}))(t)
-		base.IDevIDIssuer = device.IssuerLeaf(must(codec.ParseIDevID(d.cert.Raw))(t))
+		base.IDevIDIssuer = artefact.IssuerLeaf(must(codec.ParseIDevID(d.cert.Raw))(t))
 		out[i] = must(registrar.Request(ctx, &codec.VoucherRequest{Voucher: base, PriorSignedVoucherRequest: own}))(t)
 	}
 	return out

@@ -27,7 +27,6 @@ import (
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/ca"
-	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -252,7 +251,7 @@ func (s *site) request(i int) []byte {
 	must(s.t, err)
 	v := codec.Voucher{Assertion: codec.AssertionProximity, CreatedOn: time.Now().UTC().Truncate(time.Second), SerialNumber: []byte(d.cert.Subject.SerialNumber), Nonce: nonce}
 	prior := seal(s.t, &codec.VoucherRequest{Voucher: v, ProximityRegistrarCert: s.registrar.cert.Raw}, d)
-	v.IDevIDIssuer = device.IssuerLeaf(facts)
+	v.IDevIDIssuer = artefact.IssuerLeaf(facts)
 	return seal(s.t, &codec.VoucherRequest{Voucher: v, PriorSignedVoucherRequest: prior}, s.registrar, s.domain.Certificate())
 }
 

@@ -5,7 +5,8 @@
 // An [Opener] reads: [Opener.Request] for voucher-requests, [Opener.Voucher] for
 // vouchers. A [Sealer] writes. [FormatOf] and [Negotiate] read Content-Type and
 // Accept. [Path] builds the path from a request's signer to the certificate
-// farthest from it, out of what the envelope holds.
+// farthest from it, out of what the envelope holds. [IssuerLeaf] and
+// [IssuerMatches] are the one rule about idevid-issuer, for all roles.
 //
 // Signatures go through the interfaces [Verifier] and [Signer], one at a time.
 // [Verifying] and [Signing] make them of package sign's; package sigpool makes

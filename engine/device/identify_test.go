@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/internal/vectors"
@@ -52,21 +53,9 @@ func TestPublishedIDevIDs(t *testing.T) {
 		if c.leafIssuer != "" && hex.EncodeToString(got.Issuer) != c.leafIssuer {
 			t.Errorf("%v: idevid-issuer %x", c.leaf, got.Issuer)
 		}
-		if !device.IssuerMatches(got.Issuer, got.Facts, anchor) || got.SPKI != sha256.Sum256(leaf.RawSubjectPublicKeyInfo) || !got.Chain[0].Equal(leaf) {
+		if !artefact.IssuerMatches(got.Issuer, got.Facts, anchor) || got.SPKI != sha256.Sum256(leaf.RawSubjectPublicKeyInfo) || !got.Chain[0].Equal(leaf) {
 			t.Errorf("%v: issuer %x, chain of %d", c.leaf, got.Issuer, len(got.Chain))
 		}
-	}
-}
-
-// The derived nonceless request states what stands for an issuer where the
-// IDevID has no AKI: the SHA-1 of the device's own key.
-func TestIssuerLeafWithoutAKI(t *testing.T) {
-	facts, err := codec.ParseIDevID(vectors.Certificate(t, "http", "rfc8366bis", "00-D0-E5-F2-00-02.crt").Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := hex.EncodeToString(device.IssuerLeaf(facts)); got != "04183016801445"+"88cc9696006437b0ba2365646454"+"08066c56ad" {
-		t.Errorf("idevid-issuer %s", got)
 	}
 }
 
@@ -183,26 +172,5 @@ func TestWhoIsADeviceHere(t *testing.T) {
 				t.Errorf("issuer %x, want %x", got.ID.IssuerKeyID, want)
 			}
 		})
-	}
-}
-
-func TestIssuersMatchInEveryForm(t *testing.T) {
-	ca := newCA(t)
-	dev := certify(t, ca, &x509.Certificate{Subject: pkix.Name{SerialNumber: "A-1"}})
-	facts, err := codec.ParseIDevID(dev.cert.Raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	full := facts.Issuer()
-	for name, c := range map[string]struct {
-		leaf []byte
-		want bool
-	}{
-		"whole extension": {full, true}, "bare structure": {full[2:], true}, "bare key identifier": {facts.KeyIdentifier, true},
-		"another's": {codec.IssuerFromKeyID([]byte("01234567890123456789")), false}, "nothing": {nil, false}, "garbage": {[]byte{0x30, 0x80}, false},
-	} {
-		if device.IssuerMatches(c.leaf, facts, ca.cert) != c.want {
-			t.Errorf("%s: %t", name, !c.want)
-		}
 	}
 }

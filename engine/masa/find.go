@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/state"
@@ -167,7 +168,7 @@ func (a *attempt) found(id device.ID, raw []byte) (*foundDevice, error) {
 // meant reports whether the request can be about a device.
 func (a *attempt) meant(d *foundDevice, keyID []byte) bool {
 	if identity := a.identity(); identity != nil {
-		return d.id == identity.ID || device.IssuerMatches(codec.IssuerFromKeyID([]byte(d.id.IssuerKeyID)), identity.Facts, issuerOf(identity))
+		return d.id == identity.ID || artefact.IssuerMatches(codec.IssuerFromKeyID([]byte(d.id.IssuerKeyID)), identity.Facts, issuerOf(identity))
 	}
 	return keyID == nil || d.isOf(keyID)
 }
@@ -226,6 +227,7 @@ func reasonOf(text string) string {
 // name an owner at any time.
 func (a *attempt) checkOwner() error {
 	p := &a.device.policy
+	a.owner, a.member = "", membership{}
 	for _, m := range a.authenticated() {
 		if m.Name == p.owner {
 			a.owner, a.member = m.Name, m
@@ -245,7 +247,7 @@ func (a *attempt) checkOwner() error {
 		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive: %s, and the request is not by it", a.device.id, a.ownerText())
 	case a.device.record.Claim == nil && a.assertion != codec.AssertionProximity:
 		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive and without owner: it goes to the first domain that it has seen itself, which the request does not show", a.device.id)
-	case len(a.device.record.Claim) == len(spki{}) && !a.who.onPath(spki(a.device.record.Claim)):
+	case a.device.record.Claim != nil && !a.who.onPathKey(a.device.record.Claim):
 		return a.trail.Refuse(decision.OwnedByOther, "owner", "%v is exclusive and without owner, and was claimed before by the domain whose key has SHA-256 %x", a.device.id, a.device.record.Claim)
 	}
 	a.trail.Pass("owner", "exclusive, and the request is by the domain that claims it")

@@ -252,7 +252,7 @@ func (w *world) join(i int) *joining {
 		pledge: codec.VoucherRequest{Voucher: codec.Voucher{Assertion: codec.AssertionProximity, CreatedOn: w.now, SerialNumber: serial, Nonce: nonce},
 			ProximityRegistrarCert: w.registrar.cert.Raw},
 		request: codec.VoucherRequest{Voucher: codec.Voucher{Assertion: codec.AssertionProximity, CreatedOn: w.now, SerialNumber: serial, Nonce: nonce,
-			IDevIDIssuer: device.IssuerLeaf(facts)}}}
+			IDevIDIssuer: artefact.IssuerLeaf(facts)}}}
 }
 
 // nonceless makes it a request out of the registrar's own records.

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/list"
@@ -108,7 +109,7 @@ func TestDevicesWithoutAKI(t *testing.T) {
 	w.devices = []*entity{d}
 	facts, err := codec.ParseIDevID(d.cert.Raw)
 	must(t, err)
-	row := "serial-number,idevid-issuer\nOLD-1," + hex.EncodeToString(device.IssuerLeaf(facts)) + "\n"
+	row := "serial-number,idevid-issuer\nOLD-1," + hex.EncodeToString(artefact.IssuerLeaf(facts)) + "\n"
 
 	// First the row of a list, under the SHA-1 of its own key.
 	if done := w.importList(masa.ImportOptions{}, row); done.New != 1 {
@@ -129,14 +130,14 @@ func TestDevicesWithoutAKI(t *testing.T) {
 	w.importDevices(masa.ImportOptions{}, d)
 	facts, err = codec.ParseIDevID(d.cert.Raw)
 	must(t, err)
-	row = "serial-number,idevid-issuer\nOLD-1," + hex.EncodeToString(device.IssuerLeaf(facts)) + "\n"
+	row = "serial-number,idevid-issuer\nOLD-1," + hex.EncodeToString(artefact.IssuerLeaf(facts)) + "\n"
 	if done := w.importList(masa.ImportOptions{}, row); *done != (masa.Imported{Rows: 1, Unchanged: 1}) {
 		t.Errorf("the row of a known certificate: %+v", done)
 	}
 	maker, err := codec.ParseIDevID(w.maker.cert.Raw)
 	must(t, err)
-	for name, leaf := range map[string][]byte{"own key": device.IssuerLeaf(facts), "absent": nil,
-		"issuer's key": device.IssuerLeaf(&codec.IDevID{PublicKeyBits: maker.PublicKeyBits})} {
+	for name, leaf := range map[string][]byte{"own key": artefact.IssuerLeaf(facts), "absent": nil,
+		"issuer's key": artefact.IssuerLeaf(&codec.IDevID{PublicKeyBits: maker.PublicKeyBits})} {
 		for _, without := range []bool{false, true} {
 			j := w.join(0)
 			j.request.IDevIDIssuer, j.without = leaf, without

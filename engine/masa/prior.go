@@ -116,7 +116,7 @@ func (a *attempt) matchIdentity() error {
 	if q.IDevIDIssuer == nil {
 		return nil
 	}
-	if !device.IssuerMatches(q.IDevIDIssuer, p.identity.Facts, issuerOf(p.identity)) {
+	if !artefact.IssuerMatches(q.IDevIDIssuer, p.identity.Facts, issuerOf(p.identity)) {
 		return a.trail.Refuse(decision.IssuerMismatch, "idevid-issuer", "the request states idevid-issuer %x, the pledge's certificate has %x", q.IDevIDIssuer, p.identity.Issuer)
 	}
 	a.trail.Pass("idevid-issuer", "")

@@ -1,8 +1,6 @@
 package pledge
 
 import (
-	"bytes"
-	"crypto/sha1" // RFC 5280 §4.2.1.2 method 1 names a key, it protects nothing
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -42,32 +40,4 @@ func identify(id Identity, from codec.SerialSource) (*ownIdentity, error) {
 		own.issuer = id.Chain[1]
 	}
 	return own, nil
-}
-
-// issuedBy reports whether an idevid-issuer, in any of its forms, is that of
-// this device: the keyIdentifier of its AKI; without an AKI the SHA-1 of the
-// device's own key, as draft-ietf-anima-rfc8366bis says, or of its issuer's, as
-// it may have been meant. (Package device says the same, over a database that
-// a device does not have.)
-func (own *ownIdentity) issuedBy(leaf []byte) bool {
-	keyID, err := codec.IssuerKeyID(leaf)
-	if err != nil {
-		return false
-	}
-	if len(own.facts.KeyIdentifier) > 0 {
-		return bytes.Equal(keyID, own.facts.KeyIdentifier)
-	}
-	hash := sha1.Sum(own.facts.PublicKeyBits)
-	if bytes.Equal(keyID, hash[:]) {
-		return true
-	}
-	if own.issuer == nil {
-		return false
-	}
-	issuer, err := codec.ParseIDevID(own.issuer.Raw)
-	if err != nil {
-		return false
-	}
-	hash = sha1.Sum(issuer.PublicKeyBits)
-	return bytes.Equal(keyID, hash[:])
 }

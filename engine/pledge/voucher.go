@@ -98,7 +98,7 @@ func (p *Pledge) checkDevice(v *codec.Voucher, trail *decision.Trail) error {
 	if v.IDevIDIssuer == nil {
 		return nil
 	}
-	if !p.own.issuedBy(v.IDevIDIssuer) {
+	if !artefact.IssuerMatches(v.IDevIDIssuer, p.own.facts, p.own.issuer) {
 		return trail.Refuse(decision.IssuerMismatch, "idevid-issuer", "the voucher is for a device of another issuer: %x", v.IDevIDIssuer[:min(len(v.IDevIDIssuer), 80)])
 	}
 	trail.Pass("idevid-issuer", "")

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec/est"
+	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/ca"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
@@ -257,7 +258,7 @@ func TestListOfIDevIDsWithoutAKI(t *testing.T) {
 	w := newSite(t, admit(registrar.AdmitListed))
 	p := w.pledge("SN-0001")
 	p.cert = withoutAKI(t, w.maker, p)
-	issuer := device.IssuerLeaf(facts(t, p.cert))
+	issuer := artefact.IssuerLeaf(facts(t, p.cert))
 	csv := "serial-number,idevid-issuer\nSN-0001," + hex.EncodeToString(issuer) + "\n"
 	w.importList(csv)
 	p.voucher()

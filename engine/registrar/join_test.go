@@ -12,7 +12,6 @@ import (
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/artefact"
-	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/exchange"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
@@ -88,7 +87,7 @@ func (w *site) checkRegistrarRequest(p *pledge, pvr []byte) {
 		t.Errorf("the nonce is %q, not the pledge's text", l.NonceText)
 	case string(l.SerialNumber) != p.serial || l.Assertion != codec.AssertionProximity || l.CreatedOn.IsZero():
 		t.Errorf("%+v", l.Voucher)
-	case !bytes.Equal(l.IDevIDIssuer, facts.Issuer()) || !device.IssuerMatches(l.IDevIDIssuer, facts, nil):
+	case !bytes.Equal(l.IDevIDIssuer, facts.Issuer()) || !artefact.IssuerMatches(l.IDevIDIssuer, facts, nil):
 		t.Errorf("idevid-issuer is %x", l.IDevIDIssuer)
 	case l.ProximityRegistrarCert != nil || l.ProximityRegistrarPubk != nil || l.PinnedDomainCert != nil:
 		t.Error("leaves that a registrar does not state")

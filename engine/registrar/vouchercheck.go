@@ -10,7 +10,6 @@ import (
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
-	"github.com/vouchmill/vouchmill/engine/device"
 )
 
 // checkVoucher holds a voucher against what was asked, before it is passed on:
@@ -63,7 +62,7 @@ func checkVoucherLeaves(a *attempt, p *pledgeRequest, v *codec.Voucher) error {
 		if len(a.who.Chain) > 1 {
 			issuer = a.who.Chain[1]
 		}
-		if !device.IssuerMatches(v.IDevIDIssuer, a.who.Facts, issuer) {
+		if !artefact.IssuerMatches(v.IDevIDIssuer, a.who.Facts, issuer) {
 			return refuse("voucher-idevid-issuer", "the idevid-issuer of the voucher, %x, is not that of the IDevID", clip(string(v.IDevIDIssuer), 64))
 		}
 		a.trail.Pass("voucher-idevid-issuer", "")
