@@ -49,7 +49,9 @@ func issue(t testing.TB, parent *issuer, name string, change func(*x509.Certific
 	return &self
 }
 
-func endEntity(c *x509.Certificate) { c.IsCA, c.MaxPathLen, c.KeyUsage = false, 0, x509.KeyUsageDigitalSignature }
+func endEntity(c *x509.Certificate) {
+	c.IsCA, c.MaxPathLen, c.KeyUsage = false, 0, x509.KeyUsageDigitalSignature
+}
 
 func TestPathHoldsWhatIssuedTheSignerAndNothingElse(t *testing.T) {
 	now := time.Now()
@@ -94,10 +96,12 @@ func TestPathsThatDoNotHold(t *testing.T) {
 		signer func(*x509.Certificate)
 		at     time.Time
 	}{
-		"expired issuer":   {func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }, endEntity, now},
-		"expired signer":   {nil, func(c *x509.Certificate) { endEntity(c); c.NotAfter = now.Add(-time.Minute) }, now},
-		"not yet valid":    {nil, endEntity, now.Add(-2 * time.Hour)},
-		"name constraints": {func(c *x509.Certificate) { c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"} }, func(c *x509.Certificate) { endEntity(c); c.DNSNames = []string{"registrar.example.net"} }, now},
+		"expired issuer": {func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }, endEntity, now},
+		"expired signer": {nil, func(c *x509.Certificate) { endEntity(c); c.NotAfter = now.Add(-time.Minute) }, now},
+		"not yet valid":  {nil, endEntity, now.Add(-2 * time.Hour)},
+		"name constraints": {func(c *x509.Certificate) {
+			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
+		}, func(c *x509.Certificate) { endEntity(c); c.DNSNames = []string{"registrar.example.net"} }, now},
 	} {
 		middle := issue(t, root, "site CA", c.middle)
 		signer := issue(t, middle, "registrar", c.signer)
