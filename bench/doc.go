@@ -1,8 +1,9 @@
 // Package bench holds the benchmarks a user of the module would run: whole jobs
-// from a device list to a durable store, and each step of them by itself. What
-// only concerns one package is measured there: the ring and the pipeline in
-// engine, lists in engine/list, duplicates in engine/seen, pages in engine/page,
-// the tree in engine/merkle, storing and finding in engine/store.
+// from a device list to a durable store, and each step of them by itself; and the
+// online roles, from a voucher-request at a MASA to a whole join. What only
+// concerns one package is measured there: the ring and the pipeline in engine,
+// lists in engine/list, duplicates in engine/seen, pages in engine/page, the tree
+// in engine/merkle, storing and finding in engine/store.
 //
 //	go test -run '^$' -bench . ./bench
 //	go run ./bench/ratios

@@ -45,7 +45,7 @@ func BenchmarkMASA(b *testing.B) {
 }
 
 func benchMASA(b *testing.B, format codec.Format, impl, batch string) {
-	o := newOnboarding(b, 1024)
+	o := newOnboarding(b, 512)
 	if !slices.Contains(sign.Implementations(sign.ES256, o.vouchers.key), impl) {
 		b.Skipf("%s does not run on this machine", impl)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // BenchmarkMASAServer is the program masa serve, a process of its own, asked over
-// 64 TLS connections that stay. An iteration is a request for each of 1,024
+// 64 TLS connections that stay. An iteration is a request for each of 512
 // devices, made beforehand. ns-cpu/request is processor time of the server, HTTP,
 // TLS, kernel and disk included; ns-cpu/ops what the request's public-key
 // operations take crypto/ecdsa, measured between the rounds. impl is what
@@ -35,7 +35,7 @@ func benchServer(b *testing.B, impl string) {
 	if CPUTimeOf(os.Getpid()) == 0 {
 		b.Skip("the processor time of another process cannot be told here")
 	}
-	o := newOnboarding(b, 1024)
+	o := newOnboarding(b, 512)
 	if !slices.Contains(sign.Implementations(sign.ES256, o.vouchers.key), impl) {
 		b.Skipf("%s does not run on this machine", impl)
 	}
