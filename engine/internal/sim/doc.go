@@ -18,6 +18,7 @@
 //
 // One thing happens at a time: a call over the network is a function call, and
 // the world waits until what a registrar does behind an answer has come to rest.
-// So a seed plays the same story again, but for the octets of keys and
-// signatures made with the operating system's randomness.
+// So a seed plays the same story again. Only the octets of keys and signatures
+// differ, which are made with the operating system's randomness; in a wild world
+// the story depends on them.
 package sim

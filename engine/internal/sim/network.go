@@ -85,14 +85,18 @@ func (w *World) deliver(s server, c *request) (reply, error) {
 	return answer, nil
 }
 
-// spoil returns octets that are not quite those.
+// spoil returns octets that are not quite those. Where in a message a flipped bit
+// matters depends on keys and signatures, so only a wild world flips any.
 func (w *World) spoil(body []byte) []byte {
 	body = bytes.Clone(body)
-	switch {
-	case len(body) == 0 || w.rand.IntN(4) == 0:
+	switch kind := w.rand.IntN(4); {
+	case len(body) == 0 || kind == 0:
 		return append(body, "spoilt"...)
-	case w.rand.IntN(2) == 0:
-		return body[:w.rand.IntN(len(body))]
+	case kind == 1:
+		return body[:len(body)/2]
+	case kind == 2 || !w.opts.Wild:
+		body[0] ^= 1
+		return body
 	}
 	body[w.rand.IntN(len(body))] ^= 1 << w.rand.IntN(8)
 	return body

@@ -72,7 +72,7 @@ func TestAWorldWithAHoleShowsIt(t *testing.T) {
 
 // story is how large the world of a seed is: every 25th has hundreds of devices.
 func story(seed uint64) Options {
-	o := Options{Devices: 20 + int(seed%5)*8, Attacks: 40, Trouble: []int{5, 20, 60}[seed%3]}
+	o := Options{Devices: 20 + int(seed%5)*8, Attacks: 40, Trouble: []int{5, 20, 60}[seed%3], Wild: seed%2 == 0}
 	if seed%25 == 0 {
 		o.Devices, o.Attacks = 300, 150
 	}

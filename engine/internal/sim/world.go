@@ -27,6 +27,9 @@ type Options struct {
 	// answer is lost or spoilt, and a commit or a write ends in a crash. With
 	// any, operators change their minds about devices too.
 	Trouble int
+	// Wild flips any bit of spoilt messages. What comes of it depends on octets
+	// that no seed decides, so the story is not the same twice.
+	Wild bool
 	// PlainRegistrars makes devices take registrars without id-kp-cmcRA, which
 	// lets a device play registrar: a world that must end in violations.
 	PlainRegistrars bool
