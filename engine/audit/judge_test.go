@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/audit"
+	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 )
 
 func TestJudge(t *testing.T) {
@@ -113,7 +114,7 @@ func TestFindingsNameTheDomainAndTheDate(t *testing.T) {
 
 func vectorCertificate(t *testing.T, name string) *x509.Certificate {
 	t.Helper()
-	b := readVector(t, name)
+	b := vectors.File(t, "http", name)
 	if block, _ := pem.Decode(b); block != nil {
 		b = block.Bytes
 	}
@@ -140,7 +141,7 @@ func TestDomainIDsOfPublishedCertificates(t *testing.T) {
 		}
 	}
 	// A MASA that computes the SHA-1 of the key where there is no identifier.
-	sha1 := openssl(t, "x509", "-in", filepath.Join(vectorFolder(t), "http", "rfc8995/jrc_prime256v1.crt"), "-noout", "-ocspid")
+	sha1 := openssl(t, "x509", "-in", filepath.Join(vectors.Folder(t), "http", "rfc8995/jrc_prime256v1.crt"), "-noout", "-ocspid")
 	_, line, ok := strings.Cut(sha1, "Public key OCSP hash: ")
 	if !ok {
 		t.Fatalf("openssl says %s", sha1)

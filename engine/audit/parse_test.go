@@ -4,48 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/audit"
+	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 )
-
-// vectorFolder finds the public vectors: where VOUCHMILL_VECTORS says, or in
-// shared/vectors beside a folder above this one.
-func vectorFolder(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("VOUCHMILL_VECTORS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		at := filepath.Join(dir, "shared", "vectors")
-		if _, err := os.Stat(at); err == nil {
-			return at
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("public vectors are missing: set VOUCHMILL_VECTORS")
-	}
-	t.Skip("public vectors are not here: set VOUCHMILL_VECTORS")
-	return ""
-}
-
-func readVector(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorFolder(t), "http", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // text shows an event with what it points to.
 func text(e audit.ResponseEvent) string {
@@ -70,7 +35,7 @@ func TestPublishedAnswersAreRead(t *testing.T) {
 			"2021-01-02T03:04:05Z b9a5f6cb11e107a4492ca708c67c10bc87b37426 none logged 2",
 		}, audit.Truncation{NoncelessDuplicates: 2}},
 	} {
-		r, err := audit.ParseResponse(readVector(t, name), audit.Limits{})
+		r, err := audit.ParseResponse(vectors.File(t, "http", name), audit.Limits{})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

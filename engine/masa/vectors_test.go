@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,46 +12,15 @@ import (
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/exchange"
+	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 	"github.com/vouchmill/vouchmill/engine/masa"
 	"github.com/vouchmill/vouchmill/engine/state"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
-// vector reads one of the public vectors: from where VOUCHMILL_VECTORS says, or
-// from shared/vectors beside a folder above this one.
-func vector(t *testing.T, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorFolder(t), "http", name))
-	must(t, err)
-	return b
-}
-
-func vectorFolder(t *testing.T) string {
-	t.Helper()
-	if dir := os.Getenv("VOUCHMILL_VECTORS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	must(t, err)
-	for dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		at := filepath.Join(dir, "shared", "vectors")
-		if _, err := os.Stat(at); err == nil {
-			return at
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("public vectors are missing: set VOUCHMILL_VECTORS")
-	}
-	t.Skip("public vectors are not here: set VOUCHMILL_VECTORS")
-	return ""
-}
-
 func vectorCert(t *testing.T, name string) *entity {
 	t.Helper()
-	certs, err := sign.LoadCertificates(vector(t, name))
-	must(t, err)
-	return &entity{cert: certs[0]}
+	return &entity{cert: vectors.Certificate(t, "http", name)}
 }
 
 // published is a world made of published keys, at a time at which they were
@@ -61,7 +28,7 @@ func vectorCert(t *testing.T, name string) *entity {
 func published(t *testing.T, folder, makerCA, voucherCA string, now time.Time, change ...func(*masa.Config)) *world {
 	t.Helper()
 	w := &world{t: t, now: now, db: state.NewMemory(), maker: vectorCert(t, folder+"/"+makerCA), voucherCA: vectorCert(t, folder+"/"+voucherCA)}
-	key, err := sign.LoadKey(vector(t, folder+"/masa.key"), nil)
+	key, err := sign.LoadKey(vectors.File(t, "http", folder+"/masa.key"), nil)
 	must(t, err)
 	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
 	must(t, err)
@@ -84,7 +51,7 @@ func published8995(t *testing.T, change ...func(*masa.Config)) *world {
 	w.domain, w.registrar = vectorCert(t, "rfc8995/ownerca_secp384r1.crt"), vectorCert(t, "rfc8995/jrc_prime256v1.crt")
 	// The certificate in the pledge's request, which is not the one printed beside it.
 	opener := artefact.Opener{Verifier: w.cfg.Verifier}
-	pledge, err := opener.Request(context.Background(), codec.FormatCMS, vector(t, "rfc8995/vr_00-D0-E5-F2-00-02.cms.der"))
+	pledge, err := opener.Request(context.Background(), codec.FormatCMS, vectors.File(t, "http", "rfc8995/vr_00-D0-E5-F2-00-02.cms.der"))
 	must(t, err)
 	w.devices = []*entity{{cert: pledge.Signer}}
 	if done := w.importDevices(masa.ImportOptions{}, w.devices...); done.New != 1 {
@@ -94,7 +61,7 @@ func published8995(t *testing.T, change ...func(*masa.Config)) *world {
 }
 
 func (w *world) publishedRequest(t *testing.T, format codec.Format, name string) *exchange.Request {
-	return &exchange.Request{Now: w.now, ContentType: format.MediaType(), Body: vector(t, name)}
+	return &exchange.Request{Now: w.now, ContentType: format.MediaType(), Body: vectors.File(t, "http", name)}
 }
 
 func TestRFC8995(t *testing.T) {

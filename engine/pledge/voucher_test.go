@@ -7,16 +7,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 	"github.com/vouchmill/vouchmill/engine/pledge"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -255,42 +253,6 @@ func sealPayload(t testing.TB, p party, payload []byte) []byte {
 	return must[[]byte](t)(encoder.AppendEnvelope(nil, payload, digest[:], signature))
 }
 
-// vectorFolder finds the public vectors: where VOUCHMILL_VECTORS says, or in
-// shared/vectors beside a folder above this one.
-func vectorFolder(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("VOUCHMILL_VECTORS"); dir != "" {
-		return dir
-	}
-	dir := must[string](t)(os.Getwd())
-	for dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		at := filepath.Join(dir, "shared", "vectors")
-		if _, err := os.Stat(at); err == nil {
-			return at
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("public vectors are missing: set VOUCHMILL_VECTORS")
-	}
-	t.Skip("public vectors are not here: set VOUCHMILL_VECTORS")
-	return ""
-}
-
-func readVector(t testing.TB, name string) []byte {
-	t.Helper()
-	return must[[]byte](t)(os.ReadFile(filepath.Join(vectorFolder(t), "http", name)))
-}
-
-func vectorCert(t testing.TB, name string) *x509.Certificate {
-	t.Helper()
-	text := readVector(t, name)
-	if block, _ := pem.Decode(text); block != nil {
-		text = block.Bytes
-	}
-	return must[*x509.Certificate](t)(x509.ParseCertificate(text))
-}
-
 // published is a device of a published example, and what it met.
 type published struct {
 	device, anchor, registrar, voucher string
@@ -320,11 +282,11 @@ func TestPublishedVouchers(t *testing.T) {
 
 func (c *published) hold(t *testing.T) {
 	w := newWorld(t)
-	w.cfg.IDevID.Chain = []*x509.Certificate{vectorCert(t, c.device+".crt")}
-	w.cfg.IDevID.Key = must[crypto.Signer](t)(sign.LoadKey(readVector(t, c.device+".key"), nil))
-	w.cfg.VoucherAnchors = []*x509.Certificate{vectorCert(t, c.anchor)}
+	w.cfg.IDevID.Chain = []*x509.Certificate{vectors.Certificate(t, "http", c.device+".crt")}
+	w.cfg.IDevID.Key = must[crypto.Signer](t)(sign.LoadKey(vectors.File(t, "http", c.device+".key"), nil))
+	w.cfg.VoucherAnchors = []*x509.Certificate{vectors.Certificate(t, "http", c.anchor)}
 	w.cfg.Format, w.cfg.ClockTrusted = c.format, !c.at.IsZero()
-	r := &pledge.Received{Body: readVector(t, c.voucher), Now: c.at}
+	r := &pledge.Received{Body: vectors.File(t, "http", c.voucher), Now: c.at}
 	nonce, err := base64.RawURLEncoding.DecodeString(c.nonce)
 	if err != nil {
 		nonce, err = base64.StdEncoding.DecodeString(c.nonce)
@@ -334,9 +296,9 @@ func (c *published) hold(t *testing.T) {
 	}
 	r.Nonce = nonce
 	if c.registrar != "" {
-		r.Peers = []*x509.Certificate{vectorCert(t, c.registrar)}
+		r.Peers = []*x509.Certificate{vectors.Certificate(t, "http", c.registrar)}
 	} else {
-		request := open(t, c.format, readVector(t, "jws-voucher/pvr.jws.json"))
+		request := open(t, c.format, vectors.File(t, "http", "jws-voucher/pvr.jws.json"))
 		r.Peers = []*x509.Certificate{must[*x509.Certificate](t)(x509.ParseCertificate(request.Leaves.ProximityRegistrarCert))}
 	}
 	var trail decision.Trail

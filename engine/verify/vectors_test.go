@@ -3,64 +3,15 @@ package verify_test
 import (
 	"crypto/x509"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/bundle"
+	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 	"github.com/vouchmill/vouchmill/engine/verify"
-	"github.com/vouchmill/vouchmill/sign"
 )
-
-// vectors is the folder of public vectors: where VOUCHMILL_VECTORS says, or
-// beside the module.
-func vectors(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("VOUCHMILL_VECTORS"); dir != "" {
-		return dir
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		beside := filepath.Join(dir, "shared", "vectors")
-		if _, err := os.Stat(beside); err == nil {
-			return beside
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("public vectors are missing: set VOUCHMILL_VECTORS")
-	}
-	t.Skip("public vectors are not here: set VOUCHMILL_VECTORS")
-	return ""
-}
-
-func file(t testing.TB, parts ...string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(append([]string{vectors(t)}, parts...)...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// certificates reads one certificate of the vectors, PEM or DER.
-func certificates(t testing.TB, parts ...string) []*x509.Certificate {
-	t.Helper()
-	b := file(t, parts...)
-	if cert, err := x509.ParseCertificate(b); err == nil {
-		return []*x509.Certificate{cert}
-	}
-	certs, err := sign.LoadCertificates(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return certs
-}
 
 func day(t testing.TB, s string) time.Time {
 	t.Helper()
@@ -72,8 +23,8 @@ func day(t testing.TB, s string) time.Time {
 }
 
 func TestPublicVouchersInCMSAndJWS(t *testing.T) {
-	vendor := certificates(t, "http", "rfc8995", "vendor.crt")
-	masa := certificates(t, "http", "jws-voucher", "masa-ca.crt")
+	vendor := []*x509.Certificate{vectors.Certificate(t, "http", "rfc8995", "vendor.crt")}
+	masa := []*x509.Certificate{vectors.Certificate(t, "http", "jws-voucher", "masa-ca.crt")}
 	cases := []struct {
 		file, at string
 		anchors  []*x509.Certificate
@@ -96,12 +47,12 @@ func TestPublicVouchersInCMSAndJWS(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.file+"@"+c.at, func(t *testing.T) {
-			when := certificates(t, "http", "jws-voucher", "masa.crt")[0].NotBefore.Add(time.Hour)
+			when := vectors.Certificate(t, "http", "jws-voucher", "masa.crt").NotBefore.Add(time.Hour)
 			if c.at != "" {
 				when = day(t, c.at)
 			}
 			cfg := verify.Config{Trust: verify.Trust{Anchors: c.anchors, At: when}}
-			b := file(t, "http", c.file)
+			b := vectors.File(t, "http", c.file)
 			if c.check != "" {
 				mustFail(t, cfg, c.check, b)
 				return
@@ -114,7 +65,7 @@ func TestPublicVouchersInCMSAndJWS(t *testing.T) {
 
 func TestTheSignersOfAPublicVoucherMayBeTrustedThemselves(t *testing.T) {
 	for _, name := range []string{"prm/voucher-countersigned.jws.json", "prm/voucher.jws.json"} {
-		b := file(t, "http", name)
+		b := vectors.File(t, "http", name)
 		var d codec.EnvelopeDecoder
 		var e codec.Envelope
 		if err := d.Decode(b, &e); err != nil {
@@ -146,20 +97,20 @@ func voucherOf(payload []byte) (codec.Voucher, error) {
 }
 
 func TestPublicVouchersInCOSE(t *testing.T) {
-	anchors := certificates(t, "constrained", "cbrski", "masa_ca.crt.der")
+	anchors := []*x509.Certificate{vectors.Certificate(t, "constrained", "cbrski", "masa_ca.crt.der")}
 	cfg := verify.Config{Trust: verify.Trust{Anchors: anchors, At: day(t, "2023-01-01")}}
 	for _, name := range []string{"voucher.cose", "voucher-with-x5bag.cose"} {
-		cfg.Sources = []verify.Source{vouchers(file(t, "constrained", "cbrski", name))}
+		cfg.Sources = []verify.Source{vouchers(vectors.File(t, "constrained", "cbrski", name))}
 		mustHold(t, cfg, 1)
 	}
 	for _, name := range []string{"pvr.cose", "rvr.cose"} {
-		report, _ := check(t, verify.Config{Trust: cfg.Trust, Sources: []verify.Source{vouchers(file(t, "constrained", "cbrski", name))}})
+		report, _ := check(t, verify.Config{Trust: cfg.Trust, Sources: []verify.Source{vouchers(vectors.File(t, "constrained", "cbrski", name))}})
 		if report.Failed != 1 {
 			t.Errorf("%s passes", name)
 		}
 	}
 	for _, name := range []string{"voucher_00-D0-E5-F2-00-03.vch", "vr_00-D0-E5-F2-00-03.vrq"} {
-		mustFail(t, cfg, verify.CheckEnvelope, file(t, "constrained", "legacy", name))
+		mustFail(t, cfg, verify.CheckEnvelope, vectors.File(t, "constrained", "legacy", name))
 	}
 }
 
@@ -182,10 +133,10 @@ func TestConstructedCOSEVouchersMeetTheirExpectations(t *testing.T) {
 			Signature                   string `json:"cose_signature"`
 		}
 	}
-	if err := json.Unmarshal(file(t, "constrained", "constructed", "expect.json"), &expect); err != nil {
+	if err := json.Unmarshal(vectors.File(t, "constrained", "constructed", "expect.json"), &expect); err != nil {
 		t.Fatal(err)
 	}
-	anchors := certificates(t, "constrained", "cbrski", "masa_ca.crt.der")
+	anchors := []*x509.Certificate{vectors.Certificate(t, "constrained", "cbrski", "masa_ca.crt.der")}
 	seen := 0
 	for _, c := range expect.Cases {
 		if c.Artefact != "voucher" {
@@ -196,7 +147,7 @@ func TestConstructedCOSEVouchersMeetTheirExpectations(t *testing.T) {
 		if _, err := serials.Add([]byte("JADA123456789"), nil); err != nil {
 			t.Fatal(err)
 		}
-		entry := bundle.Entry{Format: codec.FormatCOSE, Voucher: file(t, "constrained", "constructed", c.File)}
+		entry := bundle.Entry{Format: codec.FormatCOSE, Voucher: vectors.File(t, "constrained", "constructed", c.File)}
 		report, failures := check(t, verify.Config{Trust: verify.Trust{Anchors: anchors, At: day(t, "2026-06-10")},
 			Expect:  verify.Expectation{Serials: serials},
 			Sources: []verify.Source{verify.Entries("constructed", &memory{entries: []bundle.Entry{entry}})}})
