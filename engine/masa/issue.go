@@ -42,6 +42,7 @@ func (a *attempt) issue(ctx context.Context) (*exchange.Answer, error) {
 
 // seal makes the voucher's octets, or takes those issued before.
 func (a *attempt) seal(ctx context.Context) ([]byte, error) {
+	a.observed.Preissued = ""
 	if a.preissued != nil {
 		a.observed.Preissued = a.preissued.run
 		a.trail.Pass("voucher", "of run %s", a.preissued.run)
@@ -94,6 +95,9 @@ type commit struct {
 }
 
 func (c *commit) write(tx state.Tx) error {
+	if err := c.unchanged(tx); err != nil {
+		return err
+	}
 	known := new(replayRecord)
 	found, err := loadIfAny(tx, replayKey(c.digest[:]), known)
 	if err != nil {
@@ -102,9 +106,6 @@ func (c *commit) write(tx state.Tx) error {
 	if found && c.s.stillReplayed(known, c.r.Now) {
 		c.earlier = known
 		return nil
-	}
-	if err := c.unchanged(tx); err != nil {
-		return err
 	}
 	if err := c.claim(tx); err != nil {
 		return err
@@ -196,7 +197,10 @@ func (c *commit) remember(tx state.Tx) error {
 	record := &replayRecord{Format: uint8(c.answer), Body: c.body, At: c.r.Now.Unix(), Device: deviceKey("", c.device.id),
 		Revision: c.device.record.Revision + c.claimed, Generation: c.dir.generation}
 	if c.nonceless {
-		record.Peer = append([]byte{}, c.peerDigest()...)
+		record.Peer = c.peerDigest()
+	}
+	if !c.expires.IsZero() {
+		record.Expires = c.expires.Unix()
 	}
 	if err := tx.Set(replayKey(c.digest[:]), encode(record)); err != nil {
 		return err

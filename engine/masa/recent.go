@@ -6,7 +6,7 @@ import (
 )
 
 // maxRecent bounds what a recent holds: registrars and their certificates, some
-// KiB each.
+// KiB each and maxRequester at most.
 const maxRecent = 1024
 
 // A recent remembers what was used last: registrars ask again and again, each

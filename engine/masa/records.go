@@ -140,7 +140,8 @@ type replayRecord struct {
 	Device     []byte `cbor:"4,keyasint"`
 	Revision   uint64 `cbor:"5,keyasint,omitempty"` // of the device, afterwards
 	Generation uint64 `cbor:"6,keyasint,omitempty"` // of customers and pools
-	Peer       []byte `cbor:"7,keyasint,omitempty"` // SHA-256 of the TLS client certificate, of nonceless requests
+	Peer       []byte `cbor:"7,keyasint,omitempty"` // SHA-256 of the TLS client certificate, of nonceless requests that had one
+	Expires    int64  `cbor:"8,keyasint,omitempty"` // expires-on of the voucher, Unix seconds
 }
 
 // A RecordError is a stored value that cannot be read.

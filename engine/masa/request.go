@@ -114,8 +114,10 @@ func (a *attempt) repeat(known *replayRecord) *exchange.Answer {
 	return &exchange.Answer{ContentType: codec.Format(known.Format).MediaType(), Body: known.Body}
 }
 
+// stillReplayed reports whether an answer is given again: for a day, and while
+// its voucher is of use.
 func (s *Service) stillReplayed(known *replayRecord, now time.Time) bool {
-	return now.Before(instant(known.At).Add(s.cfg.Replay))
+	return now.Before(instant(known.At).Add(s.cfg.Replay)) && (known.Expires == 0 || now.Unix() < known.Expires)
 }
 
 func (a *attempt) samePeer(digest []byte) bool {

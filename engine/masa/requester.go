@@ -45,8 +45,9 @@ type requester struct {
 	// leads to.
 	generation uint64
 	customers  []membership
-	// from and until bound the time at which all of it holds.
+	// from and until bound the time at which all of it holds, and nothing more.
 	from, until time.Time
+	octets      int // of the certificates it keeps
 }
 
 // A membership is the path from a signer to an anchor of a customer.
@@ -56,6 +57,9 @@ type membership struct {
 }
 
 func (q *requester) onPath(key spki) bool { return slices.Contains(q.keys, key) }
+
+// onPathKey is onPath for a stored key.
+func (q *requester) onPathKey(key []byte) bool { return len(key) == len(spki{}) && q.onPath(spki(key)) }
 
 // newRequester builds the path of a request's signer and finds out whose it is.
 func newRequester(envelope *artefact.Envelope, dir *directory, now time.Time) (*requester, error) {
@@ -70,12 +74,16 @@ func newRequester(envelope *artefact.Envelope, dir *directory, now time.Time) (*
 		q.bound(c)
 	}
 	for _, c := range envelope.Certificates {
+		q.await(c, now)
 		if len(path) > 1 && isRegistrar(c) && !c.IsCA && !slices.ContainsFunc(path, c.Equal) && issuedBy(c, path[1], now) {
 			q.siblings = append(q.siblings, spkiOf(c))
 			q.bound(c)
 		}
 	}
 	for _, m := range dir.candidates(envelope.Certificates) {
+		for _, anchor := range m.Anchors {
+			q.await(anchor, now)
+		}
 		chain, err := sign.VerifyChain(envelope.Signer, sign.ChainOptions{Roots: m.Anchors, Intermediates: envelope.Certificates, At: now})
 		if err != nil {
 			continue
@@ -88,8 +96,17 @@ func newRequester(envelope *artefact.Envelope, dir *directory, now time.Time) (*
 	return q, nil
 }
 
-// bound narrows the time at which q holds to that of c.
+// await ends the time at which q holds before c, which is not valid yet, may
+// add to it.
+func (q *requester) await(c *x509.Certificate, now time.Time) {
+	if c.NotBefore.After(now) && !c.NotBefore.After(q.until) {
+		q.until = c.NotBefore.Add(-1)
+	}
+}
+
+// bound narrows the time at which q holds to that of c, which it keeps.
 func (q *requester) bound(c *x509.Certificate) {
+	q.octets += len(c.Raw)
 	if c.NotBefore.After(q.from) {
 		q.from = c.NotBefore
 	}
@@ -112,6 +129,10 @@ func expiredAbove(signer *x509.Certificate, err error) error {
 	}
 	return err
 }
+
+// maxRequester is how many octets the certificates of a requester have that is
+// remembered: strangers may send longer ones.
+const maxRequester = 32 << 10
 
 // revocationAge is how long it is believed that a path is not revoked.
 const revocationAge = 10 * time.Minute
@@ -152,11 +173,12 @@ func (a *attempt) identify(ctx context.Context) error {
 			}
 		}
 		a.who = q
-		if isRegistrar(q.path[0]) { // nobody else is worth remembering
+		if isRegistrar(q.path[0]) && q.octets <= maxRequester { // nobody else is worth remembering
 			a.s.requesters.put(key, q)
 		}
 	}
 	a.trail.Pass("chain", "%s", a.who.text)
+	a.observed.Customers = nil
 	for _, m := range a.who.customers {
 		a.observed.Customers = append(a.observed.Customers, m.Name)
 	}

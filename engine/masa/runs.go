@@ -113,7 +113,7 @@ func (a *attempt) findPreissued() error {
 			if err != nil {
 				return err
 			}
-			pin, err := a.servable(reader, &found)
+			pin, expires, err := a.servable(reader, &found)
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (a *attempt) findPreissued() error {
 			if err != nil {
 				return err
 			}
-			a.pin, a.preissued = pin, &preissued{served.name, body}
+			a.pin, a.expires, a.preissued = pin, expires, &preissued{served.name, body}
 			a.trail.Pass("pre-issued", "run %s has a voucher pinned to %q", served.name, pin.Subject)
 			return nil
 		}
@@ -142,22 +142,21 @@ func (a *attempt) mayPin(key []byte) bool {
 }
 
 // servable returns the pin of a stored voucher if it answers the request, else
-// nil.
-func (a *attempt) servable(reader *run.Reader, found *run.Found) (*x509.Certificate, error) {
+// nil, and when the voucher expires.
+func (a *attempt) servable(reader *run.Reader, found *run.Found) (pin *x509.Certificate, expires time.Time, err error) {
 	if !a.device.isIn(found) {
-		return nil, nil
+		return nil, expires, nil
 	}
-	if expires, err := expiryOf(&found.StoredVariant.Variant); err != nil || !expires.IsZero() && !a.r.Now.Before(expires) {
-		return nil, err
+	if expires, err = expiryOf(&found.StoredVariant.Variant); err != nil || !expires.IsZero() && !a.r.Now.Before(expires) {
+		return nil, expires, err
 	}
-	pin, err := x509.ParseCertificate(reader.Compiler.Pin(found.Pin))
-	if err != nil {
-		return nil, err
+	if pin, err = x509.ParseCertificate(reader.Compiler.Pin(found.Pin)); err != nil {
+		return nil, expires, err
 	}
 	if key := spkiOf(pin); !pin.IsCA || !a.mayPin(key[:]) {
-		return nil, nil
+		return nil, expires, nil
 	}
-	return pin, nil
+	return pin, expires, nil
 }
 
 // expiryOf returns expires-on of a variant, the zero time for never.
@@ -169,7 +168,8 @@ func expiryOf(v *run.Variant) (time.Time, error) {
 }
 
 // holding returns the runs that hold a device, and the keys that its vouchers
-// there pin.
+// there pin. A voucher that states no issuer is taken by every device of the
+// serial number, so it is in the log of each.
 func (a *attempt) holding() (runs []audit.RunRef, pins []spki, err error) {
 	for _, served := range a.dir.runs {
 		reader, err := a.s.reader(served.name)
@@ -180,7 +180,7 @@ func (a *attempt) holding() (runs []audit.RunRef, pins []spki, err error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			if !a.device.isIn(&found) {
+			if found.KeyID != nil && !a.device.isOf(found.KeyID) {
 				continue
 			}
 			pin, err := x509.ParseCertificate(reader.Compiler.Pin(found.Pin))
