@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -458,21 +457,6 @@ func TestTheRegistrarIsAHostAndAPort(t *testing.T) {
 	} {
 		if _, err := New(Config{Registrar: at}); (err == nil) != ok {
 			t.Errorf("%q: %v", at, err)
-		}
-	}
-}
-
-func TestAddressesAreCountedByWhoHasThem(t *testing.T) {
-	for at, want := range map[string]string{
-		"192.0.2.7:1": "192.0.2.7/32", "[::ffff:192.0.2.7]:1": "192.0.2.7/32", "[2001:db8::1:2:3:4]:1": "2001:db8::/64",
-		"[fe80::1%lo]:1": "fe80::1/128", "[::1]:1": "::1/128",
-	} {
-		addr, err := netip.ParseAddrPort(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := addressOf(net.TCPAddrFromAddrPort(addr)); got.String() != want {
-			t.Errorf("%s counts as %s, want %s", at, got, want)
 		}
 	}
 }

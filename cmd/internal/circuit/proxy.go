@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/vouchmill/vouchmill/cmd/internal/inbound"
 )
 
 // Limits bound what strangers can make a proxy do. A zero field stands for the
@@ -178,7 +180,7 @@ func (p *Proxy) accept(accepting, life context.Context, l net.Listener, circuits
 
 // admit begins a circuit for a connection, or resets it.
 func (p *Proxy) admit(life context.Context, conn net.Conn, circuits *sync.WaitGroup) {
-	address := addressOf(conn.RemoteAddr())
+	address := inbound.Source(conn.RemoteAddr())
 	if why := p.enter(address); why != "" {
 		p.counts.refused.Add(1)
 		p.lines.warn("a connection was refused: "+why, "remote", conn.RemoteAddr())
@@ -214,24 +216,4 @@ func (p *Proxy) leave(address netip.Prefix) {
 	if p.addresses[address]--; p.addresses[address] == 0 {
 		delete(p.addresses, address)
 	}
-}
-
-// addressOf is what circuits are counted by: of IPv6 the /64 that one customer
-// has; but the whole address where it is link-local, as every pledge's is in an
-// autonomic network (RFC 8995 §4.1).
-func addressOf(remote net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := at.Addr().Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
 }

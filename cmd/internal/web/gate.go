@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/vouchmill/vouchmill/cmd/internal/inbound"
 )
 
 // A census counts connections, for all listeners of a server together.
@@ -169,7 +171,7 @@ func (g *gate) accept(l net.Listener) error {
 
 // admit begins the handshake of a connection, or closes it.
 func (g *gate) admit(c net.Conn) {
-	address := addressOf(c.RemoteAddr())
+	address := inbound.Source(c.RemoteAddr())
 	g.s.counters.connections.Add(1)
 	if !g.s.census.enter(address) {
 		g.refuse(c, "too many connections or handshakes at a time")

@@ -4,11 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/vouchmill/vouchmill/cmd/internal/inbound"
 )
 
 // Limits bound what strangers can make a server do. A zero field stands for the
@@ -74,27 +75,7 @@ func clientOf(remote net.Addr, peer []*x509.Certificate) client {
 	if len(peer) > 0 {
 		return sha256.Sum256(peer[0].RawSubjectPublicKeyInfo)
 	}
-	return sha256.Sum256([]byte(addressOf(remote).String()))
-}
-
-// addressOf is the address that limits count by: of IPv6 the /64 that one
-// customer has, but the whole address where it is link-local, as those of all
-// pledges of a link share their /64 (RFC 8995 §4.1).
-func addressOf(remote net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(remote.String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := at.Addr().Unmap().WithZone("")
-	bits := addr.BitLen()
-	if addr.Is6() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
-		bits = 64
-	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
+	return sha256.Sum256([]byte(inbound.Source(remote).String()))
 }
 
 // maxClients is how many clients a pace remembers in each of its two halves.

@@ -1,9 +1,11 @@
-package web
+package inbound_test
 
 import (
 	"net"
 	"net/netip"
 	"testing"
+
+	"github.com/vouchmill/vouchmill/cmd/internal/inbound"
 )
 
 func TestAddressesAreCountedByWhoHasThem(t *testing.T) {
@@ -15,8 +17,11 @@ func TestAddressesAreCountedByWhoHasThem(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := addressOf(net.TCPAddrFromAddrPort(addr)); got.String() != want {
+		if got := inbound.Source(net.TCPAddrFromAddrPort(addr)); got.String() != want {
 			t.Errorf("%s counts as %s, want %s", at, got, want)
 		}
+	}
+	if got := inbound.Source(&net.UnixAddr{Name: "/run/socket", Net: "unix"}); got.IsValid() {
+		t.Errorf("a socket in the file system counts as %s", got)
 	}
 }
