@@ -28,8 +28,9 @@
 // signer's path, that one is served.
 //
 // Only a certificate on the path from the signer can be pinned: each issued by
-// the next, by name and signature, as RFC 5280 §6.1 has it. What merely lies in
-// an envelope never is. The signer carries id-kp-cmcRA.
+// the next, by name and signature, as RFC 5280 §6.1 has it; for the owner of the
+// device, only one that the customer's anchor vouches for. What merely lies in an
+// envelope never is. The signer carries id-kp-cmcRA.
 //
 // # Durability
 //

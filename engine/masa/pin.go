@@ -16,7 +16,7 @@ import (
 func (a *attempt) checkNonceless() error {
 	a.nonceless = a.request.Leaves.Nonce == nil && a.request.Leaves.NonceText == nil
 	if !a.nonceless {
-		a.pin, a.expires, a.preissued = a.who.path[len(a.who.path)-1], time.Time{}, nil
+		a.pin, a.expires, a.preissued = a.farthest(), time.Time{}, nil
 		if a.s.cfg.Pin == PinRegistrar {
 			a.pin = a.who.path[0]
 		}
@@ -46,6 +46,23 @@ func (a *attempt) checkNonceless() error {
 		return asUnavailable(err)
 	}
 	return nil
+}
+
+// farthest is the certificate of the signer's path that is farthest from it: for
+// an owner, of those that the customer's anchor vouches for. Whoever gets hold of
+// a request in CMS may add to its certificates, which no signature covers, one
+// that says the domain's CA was issued by a CA of theirs.
+func (a *attempt) farthest() *x509.Certificate {
+	path := a.who.path
+	if a.owner == "" {
+		return path[len(path)-1]
+	}
+	for _, c := range slices.Backward(path) {
+		if slices.ContainsFunc(a.member.path, func(m *x509.Certificate) bool { return spkiOf(m) == spkiOf(c) }) {
+			return c
+		}
+	}
+	return path[0]
 }
 
 func (a *attempt) mayBeNonceless() error {

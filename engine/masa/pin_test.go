@@ -42,6 +42,28 @@ func TestOnlyTheSignersPathIsPinned(t *testing.T) {
 	}
 }
 
+// TestAnOwnersPinIsVouchedForByItsAnchor: a certificate that a stranger's CA
+// issued for the key of the domain's leads a path up to that CA.
+func TestAnOwnersPinIsVouchedForByItsAnchor(t *testing.T) {
+	w := newWorld(t)
+	attacker := newEntity(t, "Attacker CA", nil, asCA)
+	cross := issue(t, "Domain CA", w.domain.key, attacker, asCA)
+	j := w.join(0)
+	j.requestChain = []*entity{cross, attacker}
+	if v := j.voucher(); !bytes.Equal(v.Leaves.PinnedDomainCert, attacker.cert.Raw) {
+		t.Fatal("for a stranger the farthest is not pinned")
+	}
+	w.acme(nil)
+	j = w.join(0)
+	j.requestChain = []*entity{cross, attacker}
+	v := j.voucher()
+	pinned, err := x509.ParseCertificate(v.Leaves.PinnedDomainCert)
+	must(t, err)
+	if v.Leaves.Assertion != codec.AssertionVerified || !bytes.Equal(pinned.RawSubjectPublicKeyInfo, w.domain.cert.RawSubjectPublicKeyInfo) {
+		t.Errorf("assertion is %v, pinned is %q by %q", v.Leaves.Assertion, pinned.Subject, pinned.Issuer)
+	}
+}
+
 func TestPinRegistrar(t *testing.T) {
 	w := newWorld(t, func(c *masa.Config) { c.Pin = masa.PinRegistrar })
 	if v := w.join(0).voucher(); !bytes.Equal(v.Leaves.PinnedDomainCert, w.registrar.cert.Raw) {
