@@ -69,6 +69,39 @@ func TestPowerCutWhileJoining(t *testing.T) {
 	})
 }
 
+// The storage fails once the state is in force, just as the time to join is up:
+// what belongs to the state must stay.
+func TestTheEndOfTimeClearsNoStateInForce(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	w.cfg.Storage = &failing{w.storage, cancel}
+	if _, err := w.pledge().Join(ctx, "https://registrar.example"); !errors.Is(err, errPowerCut) {
+		t.Errorf("%v", err)
+	}
+	had, err := pledge.Load(w.storage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	isJoined(t, w, had)
+}
+
+// failing is a storage that reports failure of the Put that brings a state into
+// force, which took place, and tells of it.
+type failing struct {
+	*memory
+	told func()
+}
+
+func (f *failing) Put(name string, content []byte) error {
+	err := f.memory.Put(name, content)
+	if name == pledge.FileState {
+		f.told()
+		return errPowerCut
+	}
+	return err
+}
+
 func TestPowerCutWhileWhatAPowerCutLeftIsCleared(t *testing.T) {
 	// The first cut leaves staged files, the second comes while they are cleared.
 	broken := func() *world {

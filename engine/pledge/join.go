@@ -37,6 +37,7 @@ type Joining struct {
 // A candidate is one registrar, or a join proxy in front of one.
 type candidate struct {
 	url      string
+	named    bool     // by the caller; else discovery found it
 	attempt  *attempt // that waits for a decision, nil for none
 	due      time.Time
 	failures int
@@ -74,17 +75,40 @@ func (p *Pledge) Start(registrars ...string) (*Joining, error) {
 }
 
 // Add makes another registrar known; one that is known already is not changed,
-// and beyond 64 they are left out.
-func (j *Joining) Add(registrar string) error {
+// and beyond 64 it takes the place of one that discovery found and that came to
+// nothing, or is left out.
+func (j *Joining) Add(registrar string) error { return j.add(registrar, true) }
+
+// add is Add; named says that it was not discovery that found it.
+func (j *Joining) add(registrar string, named bool) error {
 	origin, err := Origin(registrar)
 	if err != nil {
 		return fmt.Errorf("pledge: registrar: %w", err)
 	}
-	known := slices.ContainsFunc(j.candidates, func(c *candidate) bool { return c.url == origin })
-	if !known && len(j.candidates) < maxCandidates {
-		j.candidates = append(j.candidates, &candidate{url: origin, due: j.p.cfg.Clock.Now()})
+	if at := slices.IndexFunc(j.candidates, func(c *candidate) bool { return c.url == origin }); at >= 0 {
+		j.candidates[at].named = j.candidates[at].named || named
+		return nil
+	}
+	c := &candidate{url: origin, named: named, due: j.p.cfg.Clock.Now()}
+	if len(j.candidates) < maxCandidates {
+		j.candidates = append(j.candidates, c)
+	} else if at := j.spent(); at >= 0 {
+		j.candidates[at] = c
 	}
 	return nil
+}
+
+// spent returns which candidate can make room for another: of those that
+// discovery found and that were tried in vain, the one tried longest ago. Whoever
+// floods the link with names would else keep a registrar out that comes later.
+func (j *Joining) spent() int {
+	found := -1
+	for i, c := range j.candidates {
+		if !c.named && c.attempt == nil && c.last != nil && (found < 0 || c.turn < j.candidates[found].turn) {
+			found = i
+		}
+	}
+	return found
 }
 
 // LinkChanged forgets all back-off: what did not answer before may do so on
@@ -204,11 +228,11 @@ func (j *Joining) try(ctx context.Context, c *candidate, now time.Time) error {
 	wait, err := c.attempt.run(ctx)
 	now = j.p.cfg.Clock.Now()
 	switch {
-	case contextError(ctx) != nil && c.attempt.phase != phaseDone:
-		return j.end(context.Cause(ctx))
-	case fatal(err):
+	case fatal(err): // before the context's end: what is in the storage may be in force
 		j.finish(c, err)
 		return err
+	case contextError(ctx) != nil && c.attempt.phase != phaseDone:
+		return j.end(context.Cause(ctx))
 	case err != nil:
 		j.finish(c, err)
 		c.failures++
@@ -299,7 +323,7 @@ func (j *Joining) discover(ctx context.Context) error {
 		return nil
 	}
 	for _, url := range found {
-		_ = j.Add(url) // what is no URL of a registrar is not one to try
+		_ = j.add(url, false) // what is no URL of a registrar is not one to try
 	}
 	return nil
 }
@@ -316,7 +340,7 @@ func (j *Joining) exhausted() bool {
 func (j *Joining) end(cause error) error {
 	j.drop(cause)
 	e := &JoinError{Cause: cause, Attempts: j.Attempts()}
-	if err := (vault{j.p.cfg.Storage}).clear(); err != nil {
+	if _, err := (vault{j.p.cfg.Storage}).recover(); err != nil {
 		return err
 	}
 	return e

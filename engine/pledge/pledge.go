@@ -26,7 +26,9 @@ type Config struct {
 	SerialFrom codec.SerialSource
 	// VoucherAnchors are whom the device believes about its owner: authorities of
 	// the maker's voucher signers, or these themselves. Nothing else is trusted,
-	// so who can change them can take the device over.
+	// so who can change them can take the device over. They should issue no
+	// IDevIDs: of signers under them, only those whose certificate names a MASA
+	// are known to be devices, and refused.
 	VoucherAnchors []*x509.Certificate
 
 	// Network, Storage and Clock are the world around the device.

@@ -87,7 +87,7 @@ func (r *renewal) run(ctx context.Context) (*Joined, error) {
 
 // refreshAuthorities fetches the CA certificates, which change when the domain's
 // authority rolls over. They come from a server the old ones vouch for (RFC 7030
-// §4.1.3); where the answer is of no use, the old ones stay.
+// §4.1.3); without a usable answer nothing is renewed, and the old ones stay.
 func (r *renewal) refreshAuthorities(ctx context.Context) ([]*x509.Certificate, error) {
 	op := &operation{name: "cacerts", method: "GET", path: estPath(r.had.Label, "cacerts"), accept: exchange.TypePKCS7, max: exchange.MaxEST}
 	reply, err := r.session.send(ctx, op)

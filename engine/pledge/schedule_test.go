@@ -246,6 +246,41 @@ func TestFewConnectionsAreHeld(t *testing.T) {
 	}
 }
 
+// Whoever floods the link with names keeps nobody out for good.
+func TestNamesThatFailedMakeRoom(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Once = false
+	urls := w.several(2)
+	w.at(urls[1]).down = true // named, and to be kept
+	var found []string
+	for i := range 70 {
+		found = append(found, fmt.Sprintf("https://x%d.example", i))
+	}
+	rounds := 0
+	w.cfg.Discover = func(context.Context) ([]string, error) {
+		if rounds++; rounds > 1 {
+			return urls[:1], nil
+		}
+		return found, nil
+	}
+	j := must[*pledge.Joining](t)(w.pledge().Start(urls[1]))
+	for range 1000 {
+		wait, joined, err := j.Step(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if joined != nil {
+			named := slices.ContainsFunc(j.Attempts(), func(a *pledge.Attempt) bool { return a.Registrar == urls[1] })
+			if joined.Registrar != urls[0] || !named {
+				t.Errorf("joined at %s; the one named is still known: %v", joined.Registrar, named)
+			}
+			return
+		}
+		_ = w.clock.Sleep(context.Background(), wait)
+	}
+	t.Error("the registrar that came later was never tried")
+}
+
 func TestRedirects(t *testing.T) {
 	to := func(status int, location string) func(*pledge.Call, []byte) *pledge.Reply {
 		return func(*pledge.Call, []byte) *pledge.Reply { return &pledge.Reply{Status: status, Location: location} }

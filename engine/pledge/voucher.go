@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
 	"slices"
@@ -13,11 +14,13 @@ import (
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
-	"github.com/vouchmill/vouchmill/sign"
 )
 
 // oidCMCRA is id-kp-cmcRA (RFC 6402 §2.10): who has it is a registrar.
 var oidCMCRA = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 28}
+
+// oidMASAURL is id-pe-masa-url (RFC 8995 §2.3.2): what has it is an IDevID.
+var oidMASAURL = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 32}
 
 // Received is a voucher and what it is to be held against.
 type Received struct {
@@ -65,6 +68,9 @@ func (p *Pledge) Verify(ctx context.Context, r *Received, trail *decision.Trail)
 		}
 		return nil, trail.Fail("voucher", decision.Of(err))
 	}
+	if p.isDevice(v.Signer) {
+		return nil, trail.Refuse(decision.BadSignature, "voucher", "signed by %q, which by id-pe-masa-url is a device and no maker of vouchers", v.Signer.Subject)
+	}
 	trail.Pass("voucher", "%v of %d octets, signed by %q", v.Format, len(r.Body), v.Signer.Subject)
 	m := &v.Leaves
 	if err := p.checkDevice(m, trail); err != nil {
@@ -88,6 +94,14 @@ func (p *Pledge) Verify(ctx context.Context, r *Received, trail *decision.Trail)
 		return nil, err
 	}
 	return imprint, nil
+}
+
+// isDevice reports whether the signer of a voucher is a device of the maker's.
+// Where one authority issues both, the key out of any device would else make
+// vouchers for all. An anchor is believed whatever it says.
+func (p *Pledge) isDevice(signer *x509.Certificate) bool {
+	return !slices.ContainsFunc(p.cfg.VoucherAnchors, signer.Equal) &&
+		slices.ContainsFunc(signer.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(oidMASAURL) })
 }
 
 func (p *Pledge) checkDevice(v *codec.Voucher, trail *decision.Trail) error {
@@ -200,8 +214,8 @@ func (p *Pledge) checkDirectPin(server *x509.Certificate, now time.Time, trail *
 // domain could play one with its LDevID.
 func (p *Pledge) checkPinnedAuthority(pinned *x509.Certificate, r *Received, trail *decision.Trail) error {
 	server := r.Peers[0]
-	opts := sign.ChainOptions{Roots: []*x509.Certificate{pinned}, Intermediates: r.Peers[1:], At: r.Now, AnyTime: !p.cfg.ClockTrusted}
-	if _, err := sign.VerifyChain(server, opts); err != nil {
+	at := moment{r.Now, !p.cfg.ClockTrusted}
+	if _, err := at.chain(server, []*x509.Certificate{pinned}, r.Peers[1:]); err != nil {
 		return trail.Refuse(NotUnderPin, "pin", "the TLS server %q is not under the pinned certificate %q: %w", server.Subject, pinned.Subject, err)
 	}
 	trail.Pass("pin", "%q, under %q", server.Subject, pinned.Subject)

@@ -70,13 +70,18 @@ func plainServer(w *world) []*x509.Certificate {
 	return []*x509.Certificate{must[*x509.Certificate](w.t)(w.registrar.domain.TLSServer(params))}
 }
 
-// expired is the registrar with a certificate that has run out.
-func expired(w *world) []*x509.Certificate {
-	params := entity("registrar.example", w.registrar.key)
-	params.Names.DNS = []string{"registrar.example"}
-	params.NotAfter = epoch.Add(-30 * time.Minute)
-	return []*x509.Certificate{must[*x509.Certificate](w.t)(w.registrar.domain.Registrar(params))}
+// dated is the registrar with a certificate for other times than usual.
+func dated(from, to time.Duration) func(*world) []*x509.Certificate {
+	return func(w *world) []*x509.Certificate {
+		params := entity("registrar.example", w.registrar.key)
+		params.Names.DNS = []string{"registrar.example"}
+		params.NotBefore, params.NotAfter = epoch.Add(from), epoch.Add(to)
+		return []*x509.Certificate{must[*x509.Certificate](w.t)(w.registrar.domain.Registrar(params))}
+	}
 }
+
+// expired is the registrar with a certificate that has run out.
+var expired = dated(-time.Hour, -30*time.Minute)
 
 // namesake is a registrar under an authority of the same name with another key.
 func namesake(w *world) []*x509.Certificate { return newRegistrar(w.t, w, "registrar.example").chain }
@@ -152,6 +157,10 @@ var vouchers = map[string]judged{
 	}, met: shows(func(w *world) []*x509.Certificate { return w.registrar.peers })},
 	"of a registrar that has expired":                   {voucher: expires(24 * 365 * 9 * time.Hour), met: shows(expired), kind: pledge.NotUnderPin},
 	"of a registrar that has expired, no clock":         {met: shows(expired), device: noClock},
+	"of a registrar that expired within the skew":       {met: shows(dated(-time.Hour, -4*time.Minute))},
+	"of a registrar made within the skew":               {met: shows(dated(4*time.Minute, time.Hour))},
+	"of a registrar made in the future":                 {met: shows(dated(6*time.Minute, time.Hour)), kind: pledge.NotUnderPin},
+	"of a pinned registrar made in the future":          {voucher: func(w *world, v *codec.Voucher) { v.PinnedDomainCert = expired(w)[0].Raw }, met: shows(dated(6*time.Minute, time.Hour)), kind: pledge.NotUnderPin},
 	"of a pinned registrar that has expired":            {voucher: func(w *world, v *codec.Voucher) { v.PinnedDomainCert = expired(w)[0].Raw }, met: shows(expired), kind: pledge.NotUnderPin},
 	"of a pinned registrar that has expired, no clock":  {voucher: pinsRegistrar, device: noClock, met: later(2)},
 	"demands a revocation check":                        {voucher: revocation(true), kind: pledge.RevocationUnknown},
@@ -162,9 +171,8 @@ var vouchers = map[string]judged{
 	"signed by the registrar":                           {met: signedBy(func(w *world) party { return party{chain: w.registrar.chain, key: w.registrar.key} }), kind: decision.BadSignature},
 	"signed by a namesake of the maker":                 {met: signedBy(func(w *world) party { return newWorld(w.t).maker }), kind: decision.BadSignature},
 	"signed by a namesake that shows the maker's chain": {met: signedBy(func(w *world) party { return party{chain: w.maker.chain, key: newKey(w.t)} }), kind: decision.BadSignature},
-	"signed by an IDevID of the maker's": {met: signedBy(func(w *world) party {
-		return party{chain: w.idevid.Chain, key: w.idevid.Key}
-	}), device: func(c *pledge.Config) { c.VoucherAnchors = anotherMaker }, kind: decision.BadSignature},
+	"signed by an IDevID of the maker's":                {met: signedBy(func(w *world) party { return party{chain: w.idevid.Chain, key: w.idevid.Key} }), kind: decision.BadSignature},
+	"signed by a maker who is not ours":                 {device: func(c *pledge.Config) { c.VoucherAnchors = anotherMaker }, kind: decision.BadSignature},
 }
 
 var anotherMaker []*x509.Certificate
