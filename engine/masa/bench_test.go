@@ -65,9 +65,14 @@ func benchmarkVouchers(b *testing.B, db state.DB) {
 		b.Cleanup(verifier.Close)
 		c.Verifier = verifier
 	})
+	key := newKey(b)
+	for i := range b.N / 500 { // a device gets 1000 vouchers a day
+		w.devices = append(w.devices, issue(b, "Device", key, w.maker, asDevice(fmt.Sprintf("MORE-%06d", i))))
+	}
+	w.importDevices(masa.ImportOptions{}, w.devices...)
 	requests := make([]*exchange.Request, b.N)
 	for i := range requests {
-		requests[i] = w.join(i % 3).exchange()
+		requests[i] = w.join(i % len(w.devices)).exchange()
 	}
 	unit := ecdsaOperations(b)
 	const goroutines = 64

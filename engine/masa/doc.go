@@ -13,8 +13,9 @@
 // seen: its own request, signed by its IDevID and held in the registrar's, names
 // a key on the path of the registrar's signature. The voucher says "proximity",
 // or "verified" where the registrar belongs to the customer that owns the device.
-// Without the device's request it says "logged", unless Config.RequirePrior; a
-// stranger gets 16 of those a day for one device.
+// Without the device's request it says "logged", unless Config.RequirePrior.
+// Of those one device gets 16 a day, of the others 1000, its owner's aside: no
+// stranger can fill the log.
 //
 // A device, or a pool of devices, may be exclusive: then nobody but its owner is
 // served, and while it has no owner, nobody but the domain that the device has

@@ -163,7 +163,7 @@ func (c *commit) countIssue(tx state.Tx) error {
 	if _, err := loadIfAny(tx, key, &activity); err != nil {
 		return err
 	}
-	if err := c.countUnasked(&activity); err != nil {
+	if err := c.countToday(&activity); err != nil {
 		return err
 	}
 	activity.Issued++
@@ -172,23 +172,32 @@ func (c *commit) countIssue(tx state.Tx) error {
 }
 
 // maxUnasked is how many vouchers a day a device gets that neither it nor its
-// owner asked for: each is an event in a log that is kept for ever, and a
-// stranger needs no more than a serial number to ask.
-const maxUnasked = 16
+// owner asked for, maxAsked how many that it did: each is an event in a log that
+// is kept for ever. Strangers need no more than a serial number for the former,
+// and one request of the device, which they may send again and again, for the
+// latter.
+const (
+	maxUnasked = 16
+	maxAsked   = 1000
+)
 
-func (c *commit) countUnasked(activity *activityRecord) error {
-	if c.owner != "" || c.prior != nil && c.prior.request != nil {
+func (c *commit) countToday(activity *activityRecord) error {
+	if c.owner != "" {
 		return nil
 	}
 	const day = 24 * 60 * 60
 	if today := c.r.Now.Unix() / day; activity.Day != today {
-		activity.Day, activity.Unasked = today, 0
+		activity.Day, activity.Unasked, activity.Asked = today, 0, 0
 	}
-	if activity.Unasked >= maxUnasked {
+	given, most, of := &activity.Unasked, uint64(maxUnasked), "no request of its own"
+	if c.prior != nil && c.prior.request != nil {
+		given, most, of = &activity.Asked, maxAsked, "a request of its own"
+	}
+	if *given >= most {
 		left := time.Duration(day-c.r.Now.Unix()%day) * time.Second
-		return decision.Refuse(decision.RateLimited, "%v was given %d vouchers today that hold no request of its own and were not asked for by its owner", c.device.id, activity.Unasked).After(left)
+		return decision.Refuse(decision.RateLimited, "%v was given %d vouchers today for requests that hold %s and are not its owner's; it gets no more until the day ends", c.device.id, *given, of).After(left)
 	}
-	activity.Unasked++
+	*given++
 	return nil
 }
 

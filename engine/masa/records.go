@@ -85,8 +85,9 @@ type activityRecord struct {
 	LastIssued int64           `cbor:"2,keyasint,omitempty"` // Unix seconds
 	Refused    uint64          `cbor:"3,keyasint,omitempty"`
 	Refusals   []refusalRecord `cbor:"4,keyasint,omitempty"` // the last ones, oldest first
-	Day        int64           `cbor:"5,keyasint,omitempty"` // of Unasked, counted from 1970
-	Unasked    uint64          `cbor:"6,keyasint,omitempty"` // issued on that day to strangers, without a request of its own
+	Day        int64           `cbor:"5,keyasint,omitempty"` // of Unasked and Asked, counted from 1970
+	Unasked    uint64          `cbor:"6,keyasint,omitempty"` // issued on that day to others than its owner, without a request of its own
+	Asked      uint64          `cbor:"7,keyasint,omitempty"` // with one
 }
 
 type refusalRecord struct {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/x509"
 	"testing"
+	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/exchange"
 	"github.com/vouchmill/vouchmill/engine/masa"
 )
 
@@ -49,6 +51,34 @@ func TestDevicesThatReadOneFormat(t *testing.T) {
 	if v := w.join(1).voucher(); v.Format != codec.FormatCMS {
 		t.Errorf("another device got %v", v.Format)
 	}
+}
+
+// TestOneRequestOfADeviceCannotFillTheLog though a stranger sends it again and
+// again, each time in another request of theirs.
+func TestOneRequestOfADeviceCannotFillTheLog(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Observe = nil
+	w.start()
+	j := w.join(0)
+	j.body()
+	j.fixed = true
+	again := func() *exchange.Request {
+		j.request.CreatedOn = j.request.CreatedOn.Add(-time.Second)
+		return j.exchange()
+	}
+	const many = 1000
+	for range many {
+		w.send(again())
+	}
+	if refusal := w.refused(again(), decision.RateLimited); refusal.RetryAfter != 12*time.Hour {
+		t.Errorf("come back after %v, want when the day ends", refusal.RetryAfter)
+	}
+	if n := w.events(0); n != many {
+		t.Errorf("there are %d events", n)
+	}
+	w.join(1).voucher()
+	w.acme(nil)
+	w.send(again())
 }
 
 // TestStrangersCannotFillTheLog: with a serial number alone.
