@@ -71,7 +71,8 @@ type truncation struct{ nonced, nonceless, arbitrary uint64 }
 //
 // When a device has more events than are shown, the newest nonced and the
 // newest nonceless one of each domain come first, then the newest of the rest;
-// what is left out is counted.
+// what is left out is counted. Of a device with more domains than are looked at
+// the newest are shown, whosever they are.
 //
 // [ErrNoEvents] is returned when there is nothing to show.
 func (l *Log) AppendResponse(dst []byte, r state.Reader, p ResponseParams) ([]byte, error) {
@@ -197,7 +198,7 @@ func vouchersShown(r state.Reader, p ResponseParams) (events []*shown, cut trunc
 		return nil, cut, err
 	}
 	if more {
-		cut.arbitrary = maxCounter // at least one, and nobody counts them
+		all, cut.arbitrary = nil, maxCounter // at least one, and nobody counts them
 	}
 	byKind := map[string]*summary{}
 	for _, s := range all {
