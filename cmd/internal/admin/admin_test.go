@@ -452,6 +452,26 @@ func TestOtherMachinesNeedACertificate(t *testing.T) {
 		}
 		tr.CloseIdleConnections()
 	}
+	// A browser with the operator's certificate sends what a page tells it to.
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost", Certificates: []tls.Certificate{*client}}}
+	for site, want := range map[string]int{"cross-site": http.StatusForbidden, "": http.StatusOK} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+l.Addr().String()+"/echo", strings.NewReader(`{"Text":"x"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if site != "" {
+			req.Header.Set("Sec-Fetch-Site", site)
+		}
+		resp, err := tr.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("from a page %q: %d", site, resp.StatusCode)
+		}
+	}
+	tr.CloseIdleConnections()
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

@@ -255,9 +255,10 @@ func ListenTLS(address string, certificate func() (*tls.Certificate, error), anc
 }
 
 // Serve serves the API on the listeners until ctx ends, which the requests under
-// way are told too. It closes the listeners.
+// way are told too. It closes the listeners. A page that an operator's browser
+// shows changes nothing here, although the browser has the operator's certificate.
 func Serve(ctx context.Context, h http.Handler, listeners ...net.Listener) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(h), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
