@@ -43,9 +43,10 @@ var refused = []struct {
 	{netip.MustParsePrefix("::/96"), "an IPv4-compatible address"},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "of a local translator"},
 	{netip.MustParsePrefix("100::/64"), "a discard address"},
-	{netip.MustParsePrefix("2001::/32"), "in a tunnel"},
+	{netip.MustParsePrefix("2001::/23"), "reserved for protocols, tunnels among them"}, // RFC 2928, RFC 4380
 	{netip.MustParsePrefix("2001:db8::/32"), "for documentation"},
 	{netip.MustParsePrefix("3fff::/20"), "for documentation"},
+	{netip.MustParsePrefix("5f00::/16"), "for segment routing"}, // RFC 9602
 	{netip.MustParsePrefix("fec0::/10"), "site-local"},
 }
 
@@ -54,8 +55,9 @@ var embedding = []struct {
 	prefix netip.Prefix
 	at     int
 }{
-	{netip.MustParsePrefix("64:ff9b::/96"), 12}, // RFC 6052 §2.1
-	{netip.MustParsePrefix("2002::/16"), 2},     // RFC 3056
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},    // RFC 6052 §2.1
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, // RFC 2765 §2.1
+	{netip.MustParsePrefix("2002::/16"), 2},        // RFC 3056
 }
 
 // judge says what keeps an address from being called, "" for nothing.
