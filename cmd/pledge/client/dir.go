@@ -51,12 +51,16 @@ func OpenDir(path string) (*Dir, error) {
 
 // sweep removes what a process that was killed had not finished writing.
 func (d *Dir) sweep() error {
-	unfinished, err := filepath.Glob(filepath.Join(d.path, ".*"+unfinishedExt))
+	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return err
 	}
-	for _, path := range unfinished {
-		if err := os.Remove(path); err != nil {
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, ".") || !strings.HasSuffix(name, unfinishedExt) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(d.path, name)); err != nil {
 			return err
 		}
 	}
