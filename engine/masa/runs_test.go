@@ -15,6 +15,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/audit"
 	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/internal/fixture"
 	"github.com/vouchmill/vouchmill/engine/masa"
 	"github.com/vouchmill/vouchmill/engine/run"
@@ -240,5 +241,33 @@ func TestACrashWhileARunIsImported(t *testing.T) {
 		if answer := f.send(f.join(0).nonceless().exchange()); !bytes.Equal(answer.Body, f.stored(t, "lot-1", "SN-1")) {
 			t.Error("what was served is not what was issued")
 		}
+	}
+}
+
+// TestAVoucherWithoutIssuerIsInTheLogOfEachDeviceOfTheSerialNumber: each of them
+// takes it, also one that was put on record after the run.
+func TestAVoucherWithoutIssuerIsInTheLogOfEachDeviceOfTheSerialNumber(t *testing.T) {
+	f := newFactory(t)
+	f.acme(nil)
+	h := f.pki.Header("cms")
+	h.Name, h.Pins = "lot-1", []run.Pin{{Cert: f.domain.cert.Raw}}
+	f.pki.Issue(t, f.source, h, "serial-number\nSN-1\n")
+	_, err := f.importRun("lot-1")
+	must(t, err)
+	second := newEntity(t, "Second Maker CA", nil, asCA)
+	f.cfg.Manufacturers = append(f.cfg.Manufacturers, device.Manufacturer{Name: "second", Anchors: []*x509.Certificate{second.cert}})
+	f.start()
+	f.devices = append(f.devices, newEntity(t, "Device", second, asDevice("SN-1")))
+	f.importDevices(masa.ImportOptions{}, f.devices[3])
+
+	r := f.join(0).nonceless().exchange()
+	if v := f.voucher(r); v.Leaves.IDevIDIssuer == nil {
+		t.Error("a voucher that fits two devices was served")
+	}
+	if n := len(f.asks(r).Events); n != 2 {
+		t.Errorf("the log of the device has %d events, want its own and that of the run", n)
+	}
+	if n := len(f.asks(f.join(3).exchange()).Events); n != 1 {
+		t.Errorf("the log of the other has %d events, want that of the run", n)
 	}
 }
