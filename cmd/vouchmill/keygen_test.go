@@ -124,7 +124,7 @@ func TestUnusableKeysAndCertificatesAreNamed(t *testing.T) {
 		flag, path string
 		code       int
 	}{
-		"no such key":         {"--key", filepath.Join(t.TempDir(), "none.key"), exitUsage},
+		"no such key":         {"--key", filepath.Join(t.TempDir(), "none.key"), exitIO},
 		"key of nothing":      {"--key", file(t, "empty.key", ""), exitUsage},
 		"key of garbage":      {"--key", file(t, "garbage.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), exitUsage},
 		"certificate as key":  {"--key", shared.cert, exitUsage},

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -76,6 +77,10 @@ func OpenKey(cmd *cobra.Command, flag, name string, pass sign.PassphraseFunc) (*
 		return &Key{key, key}, nil
 	}
 	key, err := sign.LoadKeyFile(name, pass)
+	var unread *fs.PathError
+	if errors.As(err, &unread) {
+		return nil, &program.Error{Code: program.IO, Err: fmt.Errorf("%s: %w", flag, err)}
+	}
 	if err != nil {
 		return nil, program.Usagef("%s: %w", flag, err)
 	}

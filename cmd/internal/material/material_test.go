@@ -179,7 +179,7 @@ func TestWhatDoesNotBelongTogetherIsRefused(t *testing.T) {
 		says      string
 	}{
 		{"ca.key", "tls.pem", program.Usage, "not the key"}, {"tls.pem", "tls.pem", program.Usage, "voucher-key"},
-		{"none", "tls.pem", program.Usage, "voucher-key"}, {"tls.key", "none", program.IO, "voucher-cert"}, {"tls.key", "tls.key", program.Usage, "voucher-cert"},
+		{"none", "tls.pem", program.IO, "voucher-key"}, {"tls.key", "none", program.IO, "voucher-cert"}, {"tls.key", "tls.key", program.Usage, "voucher-cert"},
 	} {
 		_, err := material.LoadTLS(cmd, flags, path(tc.key), path(tc.cert), nil)
 		_, _, err2 := material.LoadSigner(cmd, flags, path(tc.key), path(tc.cert), nil, sign.Options{}, 1)
