@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	"github.com/vouchmill/vouchmill/cmd/pledge/client"
 	"github.com/vouchmill/vouchmill/cmd/pledge/discover"
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/pledge"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -169,5 +171,32 @@ func (o *joinFlags) failed(cmd *cobra.Command, serial string, err error) error {
 	case outcome == pledge.Refused:
 		code = program.Failed
 	}
-	return &program.Error{Code: code, Err: errors.New(failed.Error())}
+	text := failed.Error()
+	if todo := remedy(failed); todo != "" {
+		text += "; " + todo
+	}
+	return &program.Error{Code: code, Err: errors.New(text)}
+}
+
+// remedy is what there is to do about a join that came to nothing, as far as that
+// can be told from here.
+func remedy(failed *pledge.JoinError) string {
+	var refused []decision.Kind
+	for _, a := range failed.Attempts {
+		var r *decision.Refusal
+		if errors.As(a.Err, &r) {
+			refused = append(refused, r.Kind)
+		}
+	}
+	switch outcome := failed.Outcome(); {
+	case outcome == pledge.Undecided:
+		return "ask again when it has, or wait longer with --timeout"
+	case outcome == pledge.NothingReached && len(failed.Attempts) > 0:
+		return "see that a registrar runs there, and that host and port are right"
+	case slices.Contains(refused, decision.BadSignature):
+		return "see that --trust holds the anchors of the vouchers of this device's maker"
+	case slices.Contains(refused, pledge.RegistrarRefused):
+		return "the registrar's operator is told why ('registrar devices explain' there)"
+	}
+	return ""
 }
