@@ -65,6 +65,10 @@ func TestARepeatedRequestForABlockedDeviceIsRefused(t *testing.T) {
 	if n := w.events(0); n != 1 {
 		t.Errorf("there are %d events, want 1", n)
 	}
+	w.acme(nil)
+	w.send(r)
+	must(t, w.masa.BlockCustomer(context.Background(), "acme", "unpaid"))
+	w.refused(r, decision.DeviceRefused)
 }
 
 func TestConcurrentRepetitionsHaveOneEvent(t *testing.T) {

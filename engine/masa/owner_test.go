@@ -45,8 +45,9 @@ func TestTheOwnerGetsVerified(t *testing.T) {
 
 func TestVerifiedNeedsTheTLSCertificateWhereOneIsSet(t *testing.T) {
 	tlsCA := newEntity(t, "TLS CA", nil, asCA)
+	own, ended := newEntity(t, "TLS", nil), newEntity(t, "TLS", nil, until(epoch.Add(-time.Hour)))
 	w := newWorld(t)
-	w.acme(func(c *masa.Customer) { c.ClientCerts = []*x509.Certificate{tlsCA.cert} })
+	w.acme(func(c *masa.Customer) { c.ClientCerts = []*x509.Certificate{tlsCA.cert, own.cert, ended.cert} })
 	for _, c := range []struct {
 		name string
 		peer []*x509.Certificate
@@ -55,6 +56,9 @@ func TestVerifiedNeedsTheTLSCertificateWhereOneIsSet(t *testing.T) {
 		{"none", nil, codec.AssertionProximity},
 		{"a stranger's", []*x509.Certificate{newEntity(t, "TLS", newEntity(t, "TLS CA", nil, asCA)).cert}, codec.AssertionProximity},
 		{"expired", []*x509.Certificate{newEntity(t, "TLS", tlsCA, until(epoch.Add(-time.Hour))).cert}, codec.AssertionProximity},
+		{"itself, expired", []*x509.Certificate{ended.cert}, codec.AssertionProximity},
+		{"issued by one that is no CA", []*x509.Certificate{newEntity(t, "TLS", own).cert}, codec.AssertionProximity},
+		{"itself", []*x509.Certificate{own.cert}, codec.AssertionVerified},
 		{"issued by it", []*x509.Certificate{newEntity(t, "TLS", tlsCA).cert}, codec.AssertionVerified},
 	} {
 		j := w.join(0)

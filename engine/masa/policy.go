@@ -41,7 +41,9 @@ const (
 // for concurrent use.
 type Revocation interface {
 	// Check returns nil, or why the path of a registrar, its own certificate
-	// first, cannot be used. What it said is believed for ten minutes.
+	// first, cannot be used. It is asked about the path that the registrar sent,
+	// and about those to the anchors of customers. What it said is believed for
+	// ten minutes.
 	Check(ctx context.Context, path []*x509.Certificate, now time.Time) error
 }
 

@@ -142,6 +142,24 @@ func (q *requester) holds(generation uint64, now time.Time) bool {
 	return q.generation == generation && !now.Before(q.from) && !now.After(q.until)
 }
 
+// checkRevocation looks at the path out of the envelope and at those to customers'
+// anchors: who leaves its CA out of the envelope has not left the customer.
+func (q *requester) checkRevocation(ctx context.Context, known Revocation, now time.Time) error {
+	paths := [][]*x509.Certificate{q.path}
+	for _, m := range q.customers {
+		same := func(p []*x509.Certificate) bool { return slices.EqualFunc(p, m.path, (*x509.Certificate).Equal) }
+		if !slices.ContainsFunc(paths, same) {
+			paths = append(paths, m.path)
+		}
+	}
+	for _, path := range paths {
+		if err := known.Check(ctx, path, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // certificatesKey names the certificates of an envelope in their order, the
 // signer's first.
 func certificatesKey(e *artefact.Envelope) (key [sha256.Size]byte) {
@@ -165,7 +183,10 @@ func (a *attempt) identify(ctx context.Context) error {
 			return a.trail.Fail("chain", decision.Of(err))
 		}
 		if a.s.cfg.Revocation != nil {
-			if err := a.s.cfg.Revocation.Check(ctx, q.path, a.r.Now); err != nil {
+			if err := q.checkRevocation(ctx, a.s.cfg.Revocation, a.r.Now); err != nil {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				return a.trail.Refuse(decision.ChainInconsistent, "revocation", "the path of %q: %w", q.path[0].Subject, err)
 			}
 			if again := a.r.Now.Add(revocationAge); again.Before(q.until) {

@@ -164,6 +164,18 @@ func TestARunOfAnotherDomainIsNotServed(t *testing.T) {
 	}
 }
 
+// TestARunThatPinsARegistrarIsNotServed: without nonce only a CA is pinned.
+func TestARunThatPinsARegistrarIsNotServed(t *testing.T) {
+	f := newFactory(t)
+	f.issue(t, "lot-1", func(h *run.Header) { h.Pins = []run.Pin{{Cert: f.registrar.cert.Raw}} }, "SN-1")
+	f.acme(nil)
+	_, err := f.importRun("lot-1")
+	must(t, err)
+	if v := f.join(0).nonceless().voucher(); !bytes.Equal(v.Leaves.PinnedDomainCert, f.domain.cert.Raw) {
+		t.Error("a voucher that pins a registrar was served")
+	}
+}
+
 func TestRunsThatAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
