@@ -3,6 +3,7 @@ package sign
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -24,9 +25,14 @@ func (k keyKind) knownToX509() bool { return k != keyEd448 && parameterSetOf(k) 
 // errNotCA is what crypto/x509 calls a constraint violation.
 var errNotCA = errors.New("its issuer is no certificate authority, or its key is not for signing certificates")
 
-// checkSignatureFrom is [x509.Certificate.CheckSignatureFrom] for keys of every
-// kind: issuer may issue, and its key made cert's signature.
-func checkSignatureFrom(cert, issuer *x509.Certificate) error {
+// CheckSignatureFrom is [x509.Certificate.CheckSignatureFrom] for keys of every
+// kind: issuer may issue, and its key made cert's signature. Keys that this
+// package does not take, RSA keys of more than [MaxRSABits] among them, are a
+// [*KeyError]; other errors are those of crypto/x509, or an [*AlgorithmError].
+func CheckSignatureFrom(cert, issuer *x509.Certificate) error {
+	if err := checkIssuerSize(issuer); err != nil {
+		return err
+	}
 	pub, err := CertificateKey(issuer)
 	if err != nil {
 		return err
@@ -49,6 +55,15 @@ func checkSignatureFrom(cert, issuer *x509.Certificate) error {
 		return err
 	}
 	return verifyOne(&VerifyItem{Key: key, Input: cert.RawTBSCertificate, Signature: cert.Signature})
+}
+
+// checkIssuerSize refuses issuers whose key is slow to verify with: crypto/x509
+// bounds RSA keys nowhere, and strangers choose what comes along as an issuer.
+func checkIssuerSize(issuer *x509.Certificate) error {
+	if key, ok := issuer.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > MaxRSABits {
+		return &KeyError{Reason: fmt.Sprintf("its issuer's RSA key has %d bits, at most %d are accepted", key.N.BitLen(), MaxRSABits)}
+	}
+	return nil
 }
 
 // certificateAlgorithm is the DER AlgorithmIdentifier of a certificate's

@@ -82,7 +82,7 @@ func checkIssued(cert, issuer *x509.Certificate) error {
 	if !bytes.Equal(cert.RawIssuer, issuer.RawSubject) {
 		return fmt.Errorf("its issuer %q is not the next one's subject %q", cert.Issuer, issuer.Subject)
 	}
-	return checkSignatureFrom(cert, issuer)
+	return CheckSignatureFrom(cert, issuer)
 }
 
 // explainOrder tells a chain in the wrong order from a wrong chain: if some

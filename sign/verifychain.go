@@ -15,7 +15,8 @@ type ChainOptions struct {
 	// Roots are the trust anchors. Without any nothing is trusted; the
 	// operating system's are never used.
 	Roots []*x509.Certificate
-	// Intermediates may stand between the certificate and a root.
+	// Intermediates may stand between the certificate and a root. Those with RSA
+	// keys of more than MaxRSABits do not.
 	Intermediates []*x509.Certificate
 	// At is the time all certificates must be valid at; zero is now.
 	At time.Time
@@ -52,6 +53,9 @@ func VerifyChain(cert *x509.Certificate, opts ChainOptions) ([]*x509.Certificate
 	for _, c := range opts.Intermediates {
 		if slices.ContainsFunc(opts.Roots, c.Equal) {
 			continue // crypto/x509 would verify what it issued a second time
+		}
+		if checkIssuerSize(c) != nil {
+			continue
 		}
 		between.AddCert(c)
 		foreign = foreign || c.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm
@@ -127,7 +131,7 @@ func (w *chainWalk) extend(chain []*x509.Certificate) []*x509.Certificate {
 			w.checks--
 			err := w.usable(issuer, len(chain)-1)
 			if err == nil {
-				err = checkSignatureFrom(last, issuer)
+				err = CheckSignatureFrom(last, issuer)
 			}
 			if err != nil {
 				w.refuse(last, err)

@@ -3,6 +3,7 @@ package sign
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -45,9 +46,28 @@ func TestDemoPKIOfKeysUnknownToX509(t *testing.T) {
 		if err != nil || len(found) != 2 || !found[0].Equal(signer) || !found[1].Equal(ca) {
 			t.Errorf("%v: %v, %v", alg, found, err)
 		}
-		if err := checkSignatureFrom(ca, ca); err != nil {
+		if err := CheckSignatureFrom(ca, ca); err != nil {
 			t.Errorf("%v: the CA did not sign itself: %v", alg, err)
 		}
+	}
+}
+
+// TestHugeRSAKeysAreNotVerifiedWith: one signature by such a key, which nobody
+// needs to be able to make, takes seconds to refuse.
+func TestHugeRSAKeysAreNotVerifiedWith(t *testing.T) {
+	root := issueTest(t, "Root", ES256, nil, nil)
+	leaf := issueTest(t, "Leaf", ES256, root, func(c *x509.Certificate) { c.IsCA = false })
+	huge := *root.cert
+	huge.Raw, huge.PublicKeyAlgorithm = append([]byte{0}, root.cert.Raw...), x509.RSA
+	huge.PublicKey = &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), MaxRSABits, 1), E: 1<<31 - 1}
+	var refused *KeyError
+	if err := CheckSignatureFrom(leaf.cert, &huge); !errors.As(err, &refused) || !strings.Contains(err.Error(), "8193 bits") {
+		t.Errorf("error %v", err)
+	}
+	var unknown x509.UnknownAuthorityError
+	_, err := VerifyChain(leaf.cert, ChainOptions{Roots: []*x509.Certificate{issueTest(t, "Other", ES256, nil, nil).cert}, Intermediates: []*x509.Certificate{&huge}, At: root.cert.NotBefore.Add(time.Minute)})
+	if !errors.As(err, &unknown) || strings.Contains(err.Error(), "possibly because") {
+		t.Errorf("error %v, want one that says nothing of an issuer that was tried", err)
 	}
 }
 
@@ -239,7 +259,7 @@ func TestTheSearchForAChainIsBounded(t *testing.T) {
 func TestSignatureAlgorithmsMustBeTheIssuersOwn(t *testing.T) {
 	root := issueTest(t, "root", MLDSA44, nil, nil)
 	leaf := issueTest(t, "leaf", MLDSA44, root, nil)
-	if err := checkSignatureFrom(leaf.cert, root.cert); err != nil {
+	if err := CheckSignatureFrom(leaf.cert, root.cert); err != nil {
 		t.Fatal(err)
 	}
 	// id-ml-dsa-65 for id-ml-dsa-44, inside and out.
@@ -250,7 +270,7 @@ func TestSignatureAlgorithmsMustBeTheIssuersOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *AlgorithmError
-	if err := checkSignatureFrom(cert, root.cert); !errors.As(err, &refused) {
+	if err := CheckSignatureFrom(cert, root.cert); !errors.As(err, &refused) {
 		t.Errorf("another algorithm's name: %v", err)
 	}
 }

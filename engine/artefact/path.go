@@ -51,7 +51,7 @@ func issuerOf(c *x509.Certificate, among, path []*x509.Certificate) *x509.Certif
 		return nil
 	}
 	for _, candidate := range among {
-		if bytes.Equal(candidate.RawSubject, c.RawIssuer) && !slices.ContainsFunc(path, candidate.Equal) && c.CheckSignatureFrom(candidate) == nil {
+		if bytes.Equal(candidate.RawSubject, c.RawIssuer) && !slices.ContainsFunc(path, candidate.Equal) && sign.CheckSignatureFrom(c, candidate) == nil {
 			return candidate
 		}
 	}
