@@ -153,8 +153,17 @@ func TestARegistrarIsLookedAtAgainWhenMoreIsValid(t *testing.T) {
 		t.Errorf("today the assertion is %v", v.Leaves.Assertion)
 	}
 	w.refused(ask(tls), decision.ProximityNotInPath)
+	// An anchor that is not valid yet, of a registrar that sends nothing of it.
+	w.customer(masa.Customer{Name: "zeta", Anchors: []*x509.Certificate{issue(t, "Domain CA", w.domain.key, nil, asCA, later).cert}})
+	w.own("zeta", "SN-2")
+	if v := w.join(1).voucher(); v.Leaves.Assertion != codec.AssertionProximity {
+		t.Errorf("today the assertion is %v", v.Leaves.Assertion)
+	}
 	w.now = tomorrow
 	if v := w.voucher(ask(tls)); v.Leaves.Assertion != codec.AssertionVerified {
+		t.Errorf("tomorrow the assertion is %v", v.Leaves.Assertion)
+	}
+	if v := w.join(1).voucher(); v.Leaves.Assertion != codec.AssertionVerified {
 		t.Errorf("tomorrow the assertion is %v", v.Leaves.Assertion)
 	}
 }
