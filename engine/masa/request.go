@@ -51,8 +51,8 @@ func (a *attempt) voucher(ctx context.Context) (*exchange.Answer, error) {
 	return nil, a.trail.Fail("commit", decision.Refuse(decision.Overloaded, "the device or its customer was changed %d times while the request was decided", maxTries).After(waitBusy))
 }
 
-// accept looks at the message before anything in it (fact sheet: 415, 406, 413
-// and 400 in this order).
+// accept looks at the message before anything in it: 415, 406, 413 and 400, in
+// this order.
 func (a *attempt) accept() (err error) {
 	if a.format, err = artefact.FormatOf(a.r.ContentType, a.s.readable()...); err != nil {
 		return a.trail.Fail("content-type", decision.Of(err))

@@ -155,7 +155,7 @@ func TestStorageOfAnotherDeviceIsLeftAlone(t *testing.T) {
 	same(t, w.storage.files, files)
 }
 
-// Fact sheet, what a pledge does on bad input: each row, with the kind of
+// What a pledge does on bad input: each row, with the kind of
 // refusal and what the registrar is told.
 func TestBadInput(t *testing.T) {
 	refused := func(code int) func(*world) {

@@ -257,7 +257,7 @@ func TestBareSerialNumberIsNotAmbiguous(t *testing.T) {
 func TestListOfIDevIDsWithoutAKI(t *testing.T) {
 	w := newSite(t, admit(registrar.AdmitListed))
 	p := w.pledge("SN-0001")
-	p.cert = withoutAKI(t, w.maker, p)
+	p.cert = withoutAKI(t, p)
 	issuer := artefact.IssuerLeaf(facts(t, p.cert))
 	csv := "serial-number,idevid-issuer\nSN-0001," + hex.EncodeToString(issuer) + "\n"
 	w.importList(csv)

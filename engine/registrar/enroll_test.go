@@ -35,7 +35,7 @@ func facts(t testing.TB, c *x509.Certificate) *codec.IDevID {
 }
 
 // withoutAKI is an IDevID as those in RFC 8995 appendix C.
-func withoutAKI(t testing.TB, maker *ca.Authority, p *pledge) *x509.Certificate {
+func withoutAKI(t testing.TB, p *pledge) *x509.Certificate {
 	t.Helper()
 	key := newKey(t)
 	parent := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Old Maker CA"}, NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(20, 0, 0),

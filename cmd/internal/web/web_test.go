@@ -46,14 +46,15 @@ func TestEveryKindHasAStatus(t *testing.T) {
 	}
 }
 
-// TestStatusesAreThoseOfTheFactSheet holds the rows of brski-http.md, section 9.
-func TestStatusesAreThoseOfTheFactSheet(t *testing.T) {
+// Each row is what a client may do wrong, and the status that RFC 8995, RFC 7030
+// or, where they leave it open, this implementation gives it.
+func TestStatuses(t *testing.T) {
 	for _, row := range []struct {
 		input string
 		kind  decision.Kind
 		want  int
 	}{
-		// 9.1, the registrar
+		// the registrar
 		{"unknown path, label or operation", decision.UnknownPath, 404},
 		{"known path, wrong method", decision.WrongMethod, 405},
 		{"no TLS client certificate", decision.NoCertificate, 401},
@@ -102,7 +103,7 @@ func TestStatusesAreThoseOfTheFactSheet(t *testing.T) {
 		{"EST: renewal with one that expired or was revoked", decision.CertificateGone, 403},
 		{"telemetry not readable", decision.BadTelemetry, 400},
 		{"telemetry of an unknown device", decision.UnknownDevice, 404},
-		// 9.2, the MASA
+		// the MASA
 		{"chain inconsistent", decision.ChainInconsistent, 403},
 		{"signer lacks id-kp-cmcRA", decision.NotRegistrar, 403},
 		{"serial unknown", decision.UnknownDevice, 404},
