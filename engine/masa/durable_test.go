@@ -66,8 +66,9 @@ func TestARepeatedRequestForABlockedDeviceIsRefused(t *testing.T) {
 		t.Errorf("there are %d events, want 1", n)
 	}
 	w.acme(nil)
+	r = w.join(1).exchange()
 	w.send(r)
-	must(t, w.masa.BlockCustomer(context.Background(), "acme", "unpaid"))
+	must(t, w.masa.BlockCustomer(context.Background(), "acme", "unpaid")) // which changes nothing of the device
 	w.refused(r, decision.DeviceRefused)
 }
 
