@@ -68,9 +68,6 @@ func (s *Stream) I(format string, args ...any) {
 	s.lines = append(s.lines, fmt.Sprintf("\t"+format+"\n", args...))
 }
 
-// Len is the number of instructions so far.
-func (s *Stream) Len() int { return len(s.lines) }
-
 // Place writes a stream as it is.
 func (w *Writer) Place(s *Stream) {
 	for _, l := range s.lines {
