@@ -10,7 +10,6 @@ import (
 
 	"github.com/vouchmill/vouchmill/cmd/internal/admin"
 	"github.com/vouchmill/vouchmill/cmd/internal/devicelist"
-	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/engine/masa"
 )
 
@@ -24,13 +23,13 @@ func newDevicesImport() *cobra.Command {
 	var pool, owner string
 	var exclusive, logged bool
 	cmd := &cobra.Command{
-		Use:   "import FILE|DIR|-",
+		Use:   "import FILE|DIR|- …",
 		Short: "Put the devices of a list on record",
 		Long: `Put the devices of a list on record: IDevID certificates (PEM, DER, or a directory of
 them), which must lead to a configured authority, or rows of CSV, NDJSON or CBOR with
 serial number and idevid-issuer. The form is told by content. Importing a list again
 changes nothing; it works while the server runs.`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: ask(func(c *call, args []string) error {
 			q := url.Values{}
 			for name, value := range map[string]string{"pool": pool, "owner": owner, "exclusive": yes(exclusive, "true"), "logged-on-mismatch": yes(logged, "true")} {
@@ -38,7 +37,7 @@ changes nothing; it works while the server runs.`,
 					q.Set(name, value)
 				}
 			}
-			return c.upload(&f, "/devices/import", q, args[0])
+			return c.upload(&f, "/devices/import", q, args...)
 		}),
 	}
 	f.Register(cmd)
@@ -49,22 +48,18 @@ changes nothing; it works while the server runs.`,
 	return cmd
 }
 
-// upload imports a list and prints what became of it.
-func (c *call) upload(f *devicelist.Flags, path string, q url.Values, source string) error {
-	var done masa.Imported
-	rejected, err := f.Upload(c.cmd, c.client, path, q, source, &done)
-	if err != nil {
-		return err
-	}
-	if err := c.print(done, func(w io.Writer) {
-		fmt.Fprintf(w, "%d rows: %d new, %d changed, %d unchanged, %d rejected\n", done.Rows, done.New, done.Changed, done.Unchanged, max(done.Rejected, rejected))
-	}); err != nil {
-		return err
-	}
-	if rejected > 0 {
-		return program.Failedf("rows left out: %d", rejected)
-	}
-	return nil
+// upload imports lists and prints what became of each.
+func (c *call) upload(f *devicelist.Flags, path string, q url.Values, sources ...string) error {
+	return f.Each(sources, func(source string) (uint64, error) {
+		var done masa.Imported
+		rejected, err := f.Upload(c.cmd, c.client, path, q, source, &done)
+		if err != nil {
+			return 0, err
+		}
+		return rejected, c.print(done, func(w io.Writer) {
+			fmt.Fprintf(w, "%d rows: %d new, %d changed, %d unchanged, %d rejected\n", done.Rows, done.New, done.Changed, done.Unchanged, max(done.Rejected, rejected))
+		})
+	})
 }
 
 func newDevicesList() *cobra.Command {

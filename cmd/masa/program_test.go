@@ -271,6 +271,8 @@ func TestADeviceGetsItsVoucher(t *testing.T) {
 	}
 	s.run("devices", "import", s.idevs, "--progress", "none").want(t, program.Done, "3 rows: 3 new, 0 changed, 0 unchanged, 0 rejected")
 	s.run("devices", "import", s.idevs, "--progress", "none", "--json").want(t, program.Done, `{"rows":3,"new":0,"changed":0,"unchanged":3,"rejected":0}`)
+	s.run("devices", "import", s.idevs, s.idevs, "--progress", "none").want(t, program.Done, "3 rows: 0 new, 0 changed, 3 unchanged, 0 rejected\n3 rows: 0 new, 0 changed, 3 unchanged, 0 rejected")
+	s.run("devices", "import", s.idevs, s.idevs, "--progress", "none", "--rejects", "left.csv").want(t, program.Usage, "it holds the rows of one list")
 
 	code, h, voucher := p.post(voucherPath, request)
 	if code != http.StatusOK || h.Get("Content-Type") != codec.FormatCMS.MediaType() {

@@ -7,14 +7,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vouchmill/vouchmill/cmd/internal/devicelist"
-	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
 func newImport(o *shared) *cobra.Command {
 	var f devicelist.Flags
 	cmd := &cobra.Command{
-		Use:   "import FILE|DIR|-",
+		Use:   "import FILE|DIR|- …",
 		Short: "Put the devices of a list on the list of those that may join",
 		Long: `Reads devices from CSV, NDJSON, CBOR, PEM or DER, told by content, or from a directory
 of certificates. A row is an IDevID certificate, which must lead to a configured
@@ -22,31 +21,27 @@ manufacturer; or a serial number with an idevid-issuer; or a serial number alone
 which admits the first device of a configured manufacturer that has it.
 
 Importing twice changes nothing, and takes no refusal back.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return importDevices(o, cmd, &f, args[0]) },
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return importDevices(o, cmd, &f, args) },
 	}
 	f.Register(cmd)
 	return cmd
 }
 
-func importDevices(o *shared, cmd *cobra.Command, f *devicelist.Flags, source string) error {
+func importDevices(o *shared, cmd *cobra.Command, f *devicelist.Flags, sources []string) error {
 	return o.with(cmd, false, func(c *console) error {
-		var report registrar.ImportReport
-		rejected, err := f.Upload(cmd, c.Client, apiImport, nil, source, &report)
-		if err != nil {
-			return err
-		}
-		report.Rows += rejected - report.Rejected // files of a directory that never became rows
-		report.Rejected = rejected
-		if err := c.print(&report, func() string {
-			return fmt.Sprintf("%d rows: %d devices added, %d there before, %d rejected\n", report.Rows, report.Added, report.Unchanged, report.Rejected)
-		}); err != nil {
-			return err
-		}
-		if rejected > 0 {
-			return program.Failedf("rows left out: %d", rejected)
-		}
-		return nil
+		return f.Each(sources, func(source string) (uint64, error) {
+			var report registrar.ImportReport
+			rejected, err := f.Upload(cmd, c.Client, apiImport, nil, source, &report)
+			if err != nil {
+				return 0, err
+			}
+			report.Rows += rejected - report.Rejected // files of a directory that never became rows
+			report.Rejected = rejected
+			return rejected, c.print(&report, func() string {
+				return fmt.Sprintf("%d rows: %d devices added, %d there before, %d rejected\n", report.Rows, report.Added, report.Unchanged, report.Rejected)
+			})
+		})
 	})
 }
 

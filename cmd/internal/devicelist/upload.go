@@ -3,6 +3,7 @@ package devicelist
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -31,6 +32,29 @@ func (f *Flags) Register(cmd *cobra.Command) {
 	flags.StringVar(&f.delimiter, "delimiter", "", "what separates the fields of a CSV list: comma, semicolon or tab (default: told from the header row)")
 	flags.StringVar(&f.serialFrom, "serial-from", "", "where a certificate's serial number is taken from: subject, hw-module-name or cn (default: as configured)")
 	flags.StringVar(&f.progress, "progress", "auto", "how progress is shown on standard error: auto, bar, plain, json or none")
+}
+
+// Each calls one with each of several lists in turn, until one fails. Rows that
+// were left out of any are an error at the end, with exit code 1.
+func (f *Flags) Each(sources []string, one func(source string) (rejected uint64, err error)) error {
+	if len(sources) > 1 && f.rejects != "" {
+		return program.Usagef("--rejects %s: it holds the rows of one list; import the %d lists one by one, or leave it out", f.rejects, len(sources))
+	}
+	var left uint64
+	for _, source := range sources {
+		rejected, err := one(source)
+		if err != nil && len(sources) > 1 {
+			err = fmt.Errorf("%s: %w", source, err)
+		}
+		if err != nil {
+			return err
+		}
+		left += rejected
+	}
+	if left > 0 {
+		return program.Failedf("rows left out: %d", left)
+	}
+	return nil
 }
 
 // Upload sends the list source, a file, a directory of certificates or - for
