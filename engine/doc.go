@@ -7,6 +7,20 @@
 // their answers, goes through an Online pool, or through a Ring where more
 // freedom is needed.
 //
+// # Packages
+//
+// Each job, and each role of RFC 8995, is a package below this one.
+//
+//	bulk jobs    issue, verify, export; profile says what a run is to be
+//	their parts  list, seen, run, page, store, merkle, manifest, bundle, progress
+//	roles        masa, registrar, pledge
+//	their parts  artefact, exchange, decision, device, sigpool, audit, ca, state
+//	settings     yamlfile
+//
+// A role decides and keeps, and nothing else: network, clock and randomness are
+// passed in, and it knows no other role. A pledge has no database and does not
+// reach this package; a test of the import graph holds that.
+//
 // # Ownership
 //
 // A batch has one owner at a time. In Run it never moves: it has a slot, the
@@ -42,6 +56,10 @@
 //	page and store  150   page bytes by the workers, commit by the sink
 //	rest            100   this package, the runtime, the collector
 //	sum           1,500   leaves a quarter for what was not foreseen
+//
+// An online request has no such table: its public-key operations, of which each
+// arrives alone, are most of it. Package sigpool runs them in the batches
+// that a loaded server gathers, and package bench compares a request with them.
 //
 // # What it costs
 //
