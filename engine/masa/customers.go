@@ -108,8 +108,8 @@ func (c *Customer) check() error {
 		return usage("customer %s has %d certificate authorities, want 1 to %d", c.Name, len(c.Anchors), maxAnchors)
 	case len(c.ClientCerts) > maxAnchors:
 		return usage("customer %s has %d TLS client certificates, at most %d are kept", c.Name, len(c.ClientCerts), maxAnchors)
-	case c.MaxLifetime < 0:
-		return usage("customer %s: a lifetime of %v is none", c.Name, c.MaxLifetime)
+	case c.MaxLifetime < 0 || c.MaxLifetime > 0 && c.MaxLifetime < time.Second:
+		return usage("customer %s: a lifetime of %v is none; give a second at least, or 0 for what is configured for all", c.Name, c.MaxLifetime)
 	}
 	for _, a := range c.Anchors {
 		if !a.BasicConstraintsValid || !a.IsCA {

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -212,6 +213,7 @@ func TestAdministration(t *testing.T) {
 		"no anchor":    {Name: "acme"},
 		"not a CA":     {Name: "acme", Anchors: []*x509.Certificate{leaf.cert}},
 		"negative":     {Name: "acme", Anchors: []*x509.Certificate{w.domain.cert}, MaxLifetime: -1},
+		"too short":    {Name: "acme", Anchors: []*x509.Certificate{w.domain.cert}, MaxLifetime: time.Second - 1},
 		"many anchors": {Name: "acme", Anchors: make([]*x509.Certificate, 17)},
 	} {
 		if err := w.masa.AddCustomer(ctx, c, epoch); !errors.As(err, &bad) {
