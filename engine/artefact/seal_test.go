@@ -3,14 +3,12 @@ package artefact_test
 import (
 	"crypto/x509"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -110,13 +108,7 @@ func TestASealerRefusesWhatIsNoVoucher(t *testing.T) {
 }
 
 func TestOpensslVerifiesWhatIsSealed(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip("no openssl here")
-	}
+	o := openssl.New(t)
 	s := newSigner(t, sign.ES256)
 	for _, data := range []bool{false, true} {
 		sealer, err := artefact.NewSealer(artefact.SealerParams{Format: codec.FormatCMS, Signer: s, Chain: s.chain, DataContentType: data})
@@ -127,15 +119,9 @@ func TestOpensslVerifiesWhatIsSealed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dir := t.TempDir()
-		for name, content := range map[string][]byte{"voucher.vcj": b, "ca.pem": s.pemCA} {
-			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		verify := exec.Command(openssl, "cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-purpose", "any")
-		verify.Dir = dir
-		if out, err := verify.CombinedOutput(); err != nil {
+		o.Write("voucher.vcj", b)
+		o.Write("ca.pem", s.pemCA)
+		if out, err := o.Try("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-purpose", "any"); err != nil {
 			t.Errorf("id-data %t: %v\n%s", data, err, out)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/vouchmill/vouchmill/engine/audit"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 )
 
 func TestOpenSSLVerifiesAHead(t *testing.T) {
@@ -38,7 +39,7 @@ func TestOpenSSLVerifiesAHead(t *testing.T) {
 		}
 	}
 	at := func(name string) string { return filepath.Join(dir, name) }
-	openssl(t, "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", at("key"), "-rawin", "-in", at("text"), "-sigfile", at("sig"))
+	openssl.New(t).Run("pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", at("key"), "-rawin", "-in", at("text"), "-sigfile", at("sig"))
 }
 
 func TestHeadsOfOthersAndForgedOnesAreRefused(t *testing.T) {

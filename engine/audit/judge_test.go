@@ -6,14 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/audit"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/engine/internal/vectors"
 )
 
@@ -141,7 +140,7 @@ func TestDomainIDsOfPublishedCertificates(t *testing.T) {
 		}
 	}
 	// A MASA that computes the SHA-1 of the key where there is no identifier.
-	sha1 := openssl(t, "x509", "-in", filepath.Join(vectors.Folder(t), "http", "rfc8995/jrc_prime256v1.crt"), "-noout", "-ocspid")
+	sha1 := openssl.New(t).Run("x509", "-in", filepath.Join(vectors.Folder(t), "http", "rfc8995/jrc_prime256v1.crt"), "-noout", "-ocspid")
 	_, line, ok := strings.Cut(sha1, "Public key OCSP hash: ")
 	if !ok {
 		t.Fatalf("openssl says %s", sha1)
@@ -153,19 +152,4 @@ func TestDomainIDsOfPublishedCertificates(t *testing.T) {
 	if !audit.DomainIDMatches(vectorCertificate(t, "rfc8995/jrc_prime256v1.crt"), id) {
 		t.Errorf("the SHA-1 of the key, %x, does not match", id)
 	}
-}
-
-func openssl(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := exec.Command("openssl", args...).CombinedOutput()
-	if err != nil {
-		if _, missing := exec.LookPath("openssl"); missing != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(missing)
-			}
-			t.Skip(missing)
-		}
-		t.Fatalf("openssl %v: %v\n%s", args, err, out)
-	}
-	return string(out)
 }

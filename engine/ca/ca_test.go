@@ -7,9 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -80,67 +78,15 @@ func wantKind(t *testing.T, err, kind error) {
 	}
 }
 
-// An openssl is the command line tool with a folder to work in.
-type openssl struct {
-	t    *testing.T
-	path string
-	dir  string
-}
-
-func newOpenssl(t *testing.T) *openssl {
-	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("openssl is not installed")
-		}
-		t.Skip("openssl is not installed")
-	}
-	return &openssl{t, path, t.TempDir()}
-}
-
-func (o *openssl) write(name string, content []byte) {
-	o.t.Helper()
-	if err := os.WriteFile(filepath.Join(o.dir, name), content, 0o600); err != nil {
-		o.t.Fatal(err)
-	}
-}
-
-func (o *openssl) read(name string) []byte {
-	o.t.Helper()
-	content, err := os.ReadFile(filepath.Join(o.dir, name))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return content
-}
-
-func (o *openssl) try(args ...string) (string, error) {
-	cmd := exec.Command(o.path, args...)
-	cmd.Dir = o.dir
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func (o *openssl) run(args ...string) string {
-	o.t.Helper()
-	out, err := o.try(args...)
-	if err != nil {
-		o.t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
 // at is the option that sets the time of a verification.
 func at(when time.Time) string { return strconv.FormatInt(when.Unix(), 10) }
 
 // verify writes a chain of two and has openssl verify it by its strictest rules.
-func (o *openssl) verify(root *ca.Authority, cert *x509.Certificate, when time.Time, options ...string) (string, error) {
-	o.t.Helper()
-	o.write("ca.pem", ca.ChainPEM(root.Certificate()))
-	o.write("cert.pem", ca.ChainPEM(cert))
+func verify(o *openssl.Tool, root *ca.Authority, cert *x509.Certificate, when time.Time, options ...string) (string, error) {
+	o.Write("ca.pem", ca.ChainPEM(root.Certificate()))
+	o.Write("cert.pem", ca.ChainPEM(cert))
 	args := append([]string{"verify", "-x509_strict", "-attime", at(when), "-CAfile", "ca.pem"}, options...)
-	return o.try(append(args, "cert.pem")...)
+	return o.Try(append(args, "cert.pem")...)
 }
 
 // extension is the value of an extension and whether it is critical.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 )
 
 func TestRevocationList(t *testing.T) {
@@ -45,19 +46,19 @@ func TestRevocationList(t *testing.T) {
 }
 
 func TestRevocationListByOpenssl(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	for _, kind := range allKinds {
 		root := newRoot(t, kind)
 		good, bad := must[*x509.Certificate](t)(root.LDevID(ldevid(t, namesToKeep["UTF8String"]))), must[*x509.Certificate](t)(root.LDevID(ldevid(t, namesToKeep["UTF8String"])))
 		der := must[[]byte](t)(root.RevocationList([]ca.Revoked{{Serial: bad.SerialNumber, At: noon, Reason: ca.Superseded}}, big.NewInt(7), noon, noon.AddDate(0, 0, 7)))
-		o.write("crl.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
-		if out, err := o.verify(root, good, noon, "-crl_check", "-CRLfile", "crl.pem"); err != nil {
+		o.Write("crl.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}))
+		if out, err := verify(o, root, good, noon, "-crl_check", "-CRLfile", "crl.pem"); err != nil {
 			t.Errorf("%s: %s", kind, out)
 		}
-		if out, err := o.verify(root, bad, noon, "-crl_check", "-CRLfile", "crl.pem"); err == nil || !strings.Contains(out, "certificate revoked") {
+		if out, err := verify(o, root, bad, noon, "-crl_check", "-CRLfile", "crl.pem"); err == nil || !strings.Contains(out, "certificate revoked") {
 			t.Errorf("%s: a revoked certificate: %s", kind, out)
 		}
-		text := o.run("crl", "-in", "crl.pem", "-CAfile", "ca.pem", "-noout", "-text")
+		text := o.Run("crl", "-in", "crl.pem", "-CAfile", "ca.pem", "-noout", "-text")
 		for _, want := range []string{"verify OK", "Version 2 (0x1)", "X509v3 CRL Number: \n                7\n", "X509v3 Authority Key Identifier:", "Superseded", strings.ToUpper(bad.SerialNumber.Text(16))} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q:\n%s", kind, want, text)

@@ -14,6 +14,7 @@ import (
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -61,16 +62,16 @@ func TestIDevIDStatesItsFacts(t *testing.T) {
 }
 
 func TestIDevIDByOpenssl(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	for _, kind := range allKinds {
 		root := must[*ca.Authority](t)(ca.NewRoot(ca.RootParams{CommonName: "IDevID CA", Key: newKey(t, kind), NotBefore: begin, NotAfter: ca.NoExpiry()}, ca.Options{}))
 		cert := must[*x509.Certificate](t)(root.IDevID(ca.IDevIDParams{SerialNumber: "JADA123456789", PublicKey: newKey(t, ca.P256).Public(), NotBefore: noon, MASAURL: "https://masa.example.com/path"}))
 		for _, purpose := range []string{"sslclient", "smimesign"} {
-			if out, err := o.verify(root, cert, noon.AddDate(100, 0, 0), "-purpose", purpose); err != nil {
+			if out, err := verify(o, root, cert, noon.AddDate(100, 0, 0), "-purpose", purpose); err != nil {
 				t.Errorf("%s, %s: %s", kind, purpose, out)
 			}
 		}
-		text := o.run("x509", "-in", "cert.pem", "-noout", "-text")
+		text := o.Run("x509", "-in", "cert.pem", "-noout", "-text")
 		for _, want := range []string{"Not After : Dec 31 23:59:59 9999 GMT", "serialNumber = JADA123456789", "1.3.6.1.5.5.7.1.32: \n                ..https://masa.example.com/path"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s lacks %q:\n%s", kind, want, text)
@@ -168,7 +169,7 @@ var namesToKeep = map[string][]byte{
 }
 
 func TestLDevIDKeepsTheSubject(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	root := newRoot(t, ca.P256)
 	for name, subject := range namesToKeep {
 		cert := must[*x509.Certificate](t)(root.LDevID(ldevid(t, subject)))
@@ -178,7 +179,7 @@ func TestLDevIDKeepsTheSubject(t *testing.T) {
 		if facts := must[*codec.IDevID](t)(codec.ParseIDevID(cert.Raw)); len(facts.SerialNumbers) != 1 || string(facts.SerialNumbers[0]) != "A-1" {
 			t.Errorf("%s: serial numbers %q", name, facts.SerialNumbers)
 		}
-		if out, err := o.verify(root, cert, noon, "-purpose", "sslclient"); err != nil {
+		if out, err := verify(o, root, cert, noon, "-purpose", "sslclient"); err != nil {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
@@ -210,7 +211,7 @@ func isLDevID(t *testing.T, root *ca.Authority, cert *x509.Certificate) {
 }
 
 func TestLDevIDOfEveryKind(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	for _, kind := range allKinds {
 		root, p := newRoot(t, kind), ldevid(t, namesToKeep["UTF8String"])
 		p.CRLDistributionPoints = []string{"http://registrar.example.com/crl"}
@@ -226,11 +227,11 @@ func TestLDevIDOfEveryKind(t *testing.T) {
 		if !slices.Equal(cert.CRLDistributionPoints, p.CRLDistributionPoints) || len(cert.SubjectKeyId) != 0 {
 			t.Errorf("%s: distribution points %q, subject key identifier %x", kind, cert.CRLDistributionPoints, cert.SubjectKeyId)
 		}
-		if out, err := o.verify(root, cert, noon, "-purpose", "sslclient"); err != nil {
+		if out, err := verify(o, root, cert, noon, "-purpose", "sslclient"); err != nil {
 			t.Errorf("%s is not for a TLS client: %s", kind, out)
 		}
 		for _, purpose := range []string{"sslserver", "smimesign"} {
-			if out, err := o.verify(root, cert, noon, "-purpose", purpose); err == nil {
+			if out, err := verify(o, root, cert, noon, "-purpose", purpose); err == nil {
 				t.Errorf("%s is for %s: %s", kind, purpose, out)
 			}
 		}
@@ -303,13 +304,13 @@ func TestLDevIDRefusals(t *testing.T) {
 
 // A request for all that a device must not get, as openssl writes it.
 func TestGreedyRequestGetsAPlainLDevID(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	root := newRoot(t, ca.P256)
-	o.write("key.pem", must[[]byte](t)(sign.MarshalKeyPEM(must[crypto.Signer](t)(sign.GenerateKey(sign.ES256, nil)), nil)))
-	o.run("req", "-new", "-key", "key.pem", "-subj", "/O=Example/serialNumber=A-1", "-outform", "DER", "-out", "csr.der",
+	o.Write("key.pem", must[[]byte](t)(sign.MarshalKeyPEM(must[crypto.Signer](t)(sign.GenerateKey(sign.ES256, nil)), nil)))
+	o.Run("req", "-new", "-key", "key.pem", "-subj", "/O=Example/serialNumber=A-1", "-outform", "DER", "-out", "csr.der",
 		"-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
 		"-addext", "extendedKeyUsage=serverAuth,"+oidCMCRA, "-addext", "subjectAltName=DNS:registrar.example.com", "-addext", oidMASAURL+"=ASN1:IA5:masa.example.com")
-	csr := must[*est.CSR](t)(est.ParseCSR(o.read("csr.der"), est.Limits{}))
+	csr := must[*est.CSR](t)(est.ParseCSR(o.Read("csr.der"), est.Limits{}))
 	if len(csr.Extensions) != 5 {
 		t.Fatalf("the request asks for %d extensions", len(csr.Extensions))
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -53,12 +54,12 @@ func TestPossession(t *testing.T) {
 }
 
 func TestPossessionByOpenssl(t *testing.T) {
-	o := newOpenssl(t)
-	o.run("genrsa", "-out", "RSA.pem", "2048")
+	o := openssl.New(t)
+	o.Run("genrsa", "-out", "RSA.pem", "2048")
 	for name, curve := range map[string]string{"P-256": "prime256v1", "P-384": "secp384r1", "P-521": "secp521r1"} {
-		o.run("ecparam", "-genkey", "-name", curve, "-noout", "-out", name+".pem")
+		o.Run("ecparam", "-genkey", "-name", curve, "-noout", "-out", name+".pem")
 	}
-	o.run("genpkey", "-algorithm", "ED25519", "-out", "Ed25519.pem")
+	o.Run("genpkey", "-algorithm", "ED25519", "-out", "Ed25519.pem")
 	pss := []string{"-sigopt", "rsa_padding_mode:pss", "-sigopt"}
 	tests := []struct {
 		key     string
@@ -73,8 +74,8 @@ func TestPossessionByOpenssl(t *testing.T) {
 	}
 	for _, test := range tests {
 		args := append([]string{"req", "-new", "-key", test.key + ".pem", "-subj", "/serialNumber=A-1", "-outform", "DER", "-out", "csr.der"}, test.options...)
-		o.run(args...)
-		_, err := ca.CheckPossession(must[*est.CSR](t)(est.ParseCSR(o.read("csr.der"), est.Limits{})))
+		o.Run(args...)
+		_, err := ca.CheckPossession(must[*est.CSR](t)(est.ParseCSR(o.Read("csr.der"), est.Limits{})))
 		if test.good && err != nil {
 			t.Errorf("%s %q: %v", test.key, test.options, err)
 		}

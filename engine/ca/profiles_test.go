@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/vouchmill/vouchmill/engine/ca"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
 
@@ -94,7 +95,7 @@ func hasCMCRA(cert *x509.Certificate) bool {
 }
 
 func TestProfilesByOpenssl(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	for _, profile := range profiles {
 		for _, kind := range allKinds {
 			root, p := newRoot(t, kind), entity(t, ca.P256)
@@ -103,16 +104,16 @@ func TestProfilesByOpenssl(t *testing.T) {
 			}
 			cert := must[*x509.Certificate](t)(profile.issue(root, p))
 			for _, purpose := range profile.pass {
-				if out, err := o.verify(root, cert, noon, "-purpose", purpose); err != nil {
+				if out, err := verify(o, root, cert, noon, "-purpose", purpose); err != nil {
 					t.Errorf("%s under %s is not for %s: %s", profile.name, kind, purpose, out)
 				}
 			}
 			for _, purpose := range profile.fail {
-				if out, err := o.verify(root, cert, noon, "-purpose", purpose); err == nil {
+				if out, err := verify(o, root, cert, noon, "-purpose", purpose); err == nil {
 					t.Errorf("%s under %s is for %s: %s", profile.name, kind, purpose, out)
 				}
 			}
-			text := o.run("x509", "-in", "cert.pem", "-noout", "-text")
+			text := o.Run("x509", "-in", "cert.pem", "-noout", "-text")
 			wants := []string{"X509v3 Key Usage: critical\n                Digital Signature\n", "X509v3 Basic Constraints: critical\n                CA:FALSE\n",
 				"X509v3 Subject Key Identifier:", "X509v3 Authority Key Identifier:"}
 			if profile.text != "" {
@@ -134,25 +135,25 @@ func TestProfilesByOpenssl(t *testing.T) {
 }
 
 func TestVoucherSignerByOpensslCMS(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	for _, kind := range []ca.KeyKind{ca.P256, ca.P384, ca.P521} {
 		root, key := newRoot(t, kind), newKey(t, kind)
 		p := entity(t, kind)
 		p.PublicKey = key.Public()
-		o.write("ca.pem", ca.ChainPEM(root.Certificate()))
-		o.write("signer.pem", ca.ChainPEM(must[*x509.Certificate](t)(root.VoucherSigner(p))))
-		o.write("signer.key", must[[]byte](t)(sign.MarshalKeyPEM(key, nil)))
-		o.write("voucher.json", []byte(`{"ietf-voucher:voucher":{}}`))
-		o.run("cms", "-sign", "-binary", "-nodetach", "-md", "sha256", "-in", "voucher.json", "-signer", "signer.pem", "-inkey", "signer.key", "-outform", "DER", "-out", "voucher.vcj")
-		o.run("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-attime", at(noon), "-out", "read.json")
-		if !bytes.Equal(o.read("read.json"), o.read("voucher.json")) {
+		o.Write("ca.pem", ca.ChainPEM(root.Certificate()))
+		o.Write("signer.pem", ca.ChainPEM(must[*x509.Certificate](t)(root.VoucherSigner(p))))
+		o.Write("signer.key", must[[]byte](t)(sign.MarshalKeyPEM(key, nil)))
+		o.Write("voucher.json", []byte(`{"ietf-voucher:voucher":{}}`))
+		o.Run("cms", "-sign", "-binary", "-nodetach", "-md", "sha256", "-in", "voucher.json", "-signer", "signer.pem", "-inkey", "signer.key", "-outform", "DER", "-out", "voucher.vcj")
+		o.Run("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-attime", at(noon), "-out", "read.json")
+		if !bytes.Equal(o.Read("read.json"), o.Read("voucher.json")) {
 			t.Errorf("%s: another content", kind)
 		}
 		// A TLS server's certificate must not pass for a voucher signer's there.
 		p.Names = serverNames
-		o.write("signer.pem", ca.ChainPEM(must[*x509.Certificate](t)(root.TLSServer(p))))
-		o.run("cms", "-sign", "-binary", "-nodetach", "-md", "sha256", "-in", "voucher.json", "-signer", "signer.pem", "-inkey", "signer.key", "-outform", "DER", "-out", "voucher.vcj")
-		if out, err := o.try("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-attime", at(noon), "-out", os.DevNull); err == nil {
+		o.Write("signer.pem", ca.ChainPEM(must[*x509.Certificate](t)(root.TLSServer(p))))
+		o.Run("cms", "-sign", "-binary", "-nodetach", "-md", "sha256", "-in", "voucher.json", "-signer", "signer.pem", "-inkey", "signer.key", "-outform", "DER", "-out", "voucher.vcj")
+		if out, err := o.Try("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-attime", at(noon), "-out", os.DevNull); err == nil {
 			t.Errorf("%s: a TLS server's signature passes:\n%s", kind, out)
 		}
 	}

@@ -4,78 +4,46 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/exchange"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 )
 
-// openssl runs it in a folder of the test's own.
-type openssl struct {
-	t    *testing.T
-	path string
-	dir  string
-}
-
-func newOpenssl(t *testing.T) *openssl {
+// signed is a voucher-request as a registrar or a device built on openssl makes it.
+func signed(t *testing.T, o *openssl.Tool, name string, q *codec.VoucherRequest, by *entity, more ...*entity) []byte {
 	t.Helper()
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skipf("no openssl to compare with: %v", err)
-	}
-	return &openssl{t, path, t.TempDir()}
-}
-
-func (o *openssl) write(name string, content []byte) string {
-	o.t.Helper()
-	path := filepath.Join(o.dir, name)
-	must(o.t, os.WriteFile(path, content, 0o600))
-	return path
-}
-
-func (o *openssl) run(args ...string) []byte {
-	o.t.Helper()
-	command := exec.Command(o.path, args...)
-	var out, problems bytes.Buffer
-	command.Stdout, command.Stderr = &out, &problems
-	if err := command.Run(); err != nil {
-		o.t.Fatalf("openssl %v: %v\n%s", args, err, problems.Bytes())
-	}
-	return out.Bytes()
-}
-
-// sign makes a voucher-request as a registrar or a device built on openssl does.
-func (o *openssl) sign(name string, q *codec.VoucherRequest, by *entity, more ...*entity) []byte {
-	o.t.Helper()
 	payload, err := codec.AppendRequestJSON(nil, q)
-	must(o.t, err)
+	must(t, err)
 	key, err := x509.MarshalPKCS8PrivateKey(by.key)
-	must(o.t, err)
+	must(t, err)
+	o.Write(name+".json", payload)
+	o.Write(name+".pem", []byte(pemOf(by)))
+	o.Write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
 	args := []string{"cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-md", "sha256", "-econtent_type", "1.2.840.113549.1.9.16.1.40",
-		"-in", o.write(name+".json", payload), "-signer", o.write(name+".pem", []byte(pemOf(by))),
-		"-inkey", o.write(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))}
+		"-in", name + ".json", "-signer", name + ".pem", "-inkey", name + ".key", "-out", name + ".der"}
 	if len(more) > 0 {
-		args = append(args, "-certfile", o.write(name+"-chain.pem", []byte(pemOf(more...))))
+		o.Write(name+"-chain.pem", []byte(pemOf(more...)))
+		args = append(args, "-certfile", name+"-chain.pem")
 	}
-	return o.run(args...)
+	o.Run(args...)
+	return o.Read(name + ".der")
 }
 
 func TestOpenSSLAsksAndVerifies(t *testing.T) {
-	o := newOpenssl(t)
+	o := openssl.New(t)
 	w := newWorld(t)
 	j := w.join(0)
-	j.request.PriorSignedVoucherRequest = o.sign("pledge", &j.pledge, j.device)
-	body := o.sign("registrar", &j.request, w.registrar, w.domain)
+	j.request.PriorSignedVoucherRequest = signed(t, o, "pledge", &j.pledge, j.device)
+	body := signed(t, o, "registrar", &j.request, w.registrar, w.domain)
 	answer := w.send(&exchange.Request{Now: w.now, ContentType: codec.FormatCMS.MediaType(), Body: body})
-	payload := o.run("cms", "-verify", "-binary", "-inform", "DER", "-in", o.write("voucher.vcj", answer.Body), "-purpose", "any",
-		"-CAfile", o.write("anchor.pem", []byte(pemOf(w.voucherCA))), "-attime", strconv.FormatInt(w.now.Unix(), 10))
+	o.Write("voucher.vcj", answer.Body)
+	o.Write("anchor.pem", []byte(pemOf(w.voucherCA)))
+	o.Run("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-purpose", "any",
+		"-CAfile", "anchor.pem", "-attime", strconv.FormatInt(w.now.Unix(), 10), "-out", "voucher.json")
+	payload := o.Read("voucher.json")
 	var v codec.Voucher
 	decoder := codec.PayloadDecoder{}
 	must(t, decoder.VoucherJSON(payload, &v))

@@ -14,9 +14,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"math/big"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +23,7 @@ import (
 	"github.com/vouchmill/vouchmill/engine/ca"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/exchange"
+	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
@@ -437,22 +435,10 @@ func TestRevocationList(t *testing.T) {
 
 func (w *site) checkWithOpenSSL(crl []byte) {
 	w.t.Helper()
-	tool, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			w.t.Fatal(err)
-		}
-		w.t.Logf("not checked with openssl: %v", err)
-		return
-	}
-	dir := w.t.TempDir()
-	list, root := filepath.Join(dir, "list.pem"), filepath.Join(dir, "ca.pem")
-	for file, content := range map[string][]byte{list: pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl}), root: ca.ChainPEM(w.domain.Certificate())} {
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	if out, err := exec.Command(tool, "crl", "-in", list, "-CAfile", root, "-noout").CombinedOutput(); err != nil || !bytes.Contains(out, []byte("verify OK")) {
-		w.t.Errorf("openssl crl: %v\n%s", err, out)
+	o := openssl.New(w.t)
+	o.Write("list.pem", pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: crl}))
+	o.Write("ca.pem", ca.ChainPEM(w.domain.Certificate()))
+	if out := o.Run("crl", "-in", "list.pem", "-CAfile", "ca.pem", "-noout"); !strings.Contains(out, "verify OK") {
+		w.t.Errorf("openssl says %s", out)
 	}
 }
