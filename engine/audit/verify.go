@@ -26,6 +26,17 @@ type ProofEntry struct {
 // HasProof reports whether the answer has the member that proves it.
 func (r *Response) HasProof() bool { return r.proof != nil }
 
+// SignedHead returns the head that the answer is proven against as its signer
+// wrote it, once VerifyLog has accepted it: to be kept, since two signed heads
+// that do not fit are proof for everybody. It is nil without a proof.
+func (r *Response) SignedHead() []byte {
+	p, err := parseProof(r.proof)
+	if err != nil {
+		return nil
+	}
+	return p.Head
+}
+
 // VerifyLog checks that what the answer shows is in the log whose keys v knows:
 // that the head is signed, that each event is in the log of that head, that the
 // log's record says of it what the answer says, and that the records are those

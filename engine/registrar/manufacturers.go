@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/audit"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/state"
 )
@@ -29,6 +30,11 @@ type Manufacturer struct {
 	// VoucherTrust is what the signer of vouchers must lead to; empty: nothing is
 	// known about it, and a warning says so with each voucher.
 	VoucherTrust []*x509.Certificate
+	// AuditKeys are the verifier keys of its MASA's audit log (audit.NewVerifier),
+	// all of one log: more than one while its key changes. With them a log that is
+	// not proven is a reason against a device, and so is a head of the log that
+	// takes back what an earlier one said. Empty: the MASA is believed.
+	AuditKeys []string
 	// SerialFrom is the fact of an IDevID that is the serial number.
 	SerialFrom codec.SerialSource
 	// IgnoreLifetime admits IDevIDs that have expired.
@@ -44,6 +50,7 @@ type manufacturerRecord struct {
 	VoucherTrust   [][]byte `cbor:"5,keyasint,omitempty"`
 	SerialFrom     string   `cbor:"6,keyasint"`
 	IgnoreLifetime bool     `cbor:"7,keyasint,omitempty"`
+	AuditKeys      []string `cbor:"8,keyasint,omitempty"`
 }
 
 // makers is one state of the manufacturers, in the order of their names. It is
@@ -51,13 +58,14 @@ type manufacturerRecord struct {
 type makers struct {
 	list   []device.Manufacturer
 	byName map[string]*Manufacturer
+	logs   map[string]*audit.Verifier // by name, of those with AuditKeys
 }
 
 // maxManufacturers bounds how many there are: all are kept in memory.
 const maxManufacturers = 4096
 
 func (s *Service) loadMakers(ctx context.Context) error {
-	all := &makers{byName: map[string]*Manufacturer{}}
+	all := &makers{byName: map[string]*Manufacturer{}, logs: map[string]*audit.Verifier{}}
 	err := s.cfg.DB.View(ctx, func(r state.Reader) error {
 		return r.Scan(prefixManufacturer, nil, func(key, value []byte) error {
 			record, err := parse[manufacturerRecord](key, value)
@@ -69,6 +77,11 @@ func (s *Service) loadMakers(ctx context.Context) error {
 				return err
 			}
 			all.byName[m.Name] = m
+			if len(m.AuditKeys) > 0 {
+				if all.logs[m.Name], err = audit.NewVerifier(m.AuditKeys...); err != nil {
+					return fmt.Errorf("manufacturer %s: %w", m.Name, err)
+				}
+			}
 			all.list = append(all.list, device.Manufacturer{Name: m.Name, Anchors: m.Anchors, Intermediates: m.Intermediates,
 				SerialFrom: m.SerialFrom, IgnoreLifetime: m.IgnoreLifetime})
 			return nil
@@ -141,16 +154,21 @@ func (m *Manufacturer) check() error {
 			return fmt.Errorf("manufacturer %s: %w", m.Name, err)
 		}
 	}
+	if len(m.AuditKeys) > 0 {
+		if _, err := audit.NewVerifier(m.AuditKeys...); err != nil {
+			return fmt.Errorf("manufacturer %s: %w", m.Name, err)
+		}
+	}
 	return nil
 }
 
 func (m *Manufacturer) record() *manufacturerRecord {
 	return &manufacturerRecord{Anchors: ders(m.Anchors), Intermediates: ders(m.Intermediates), MASAURL: m.MASAURL, MASATrust: ders(m.MASATrust),
-		VoucherTrust: ders(m.VoucherTrust), SerialFrom: m.SerialFrom.String(), IgnoreLifetime: m.IgnoreLifetime}
+		VoucherTrust: ders(m.VoucherTrust), SerialFrom: m.SerialFrom.String(), IgnoreLifetime: m.IgnoreLifetime, AuditKeys: m.AuditKeys}
 }
 
 func (r *manufacturerRecord) manufacturer(name string) (*Manufacturer, error) {
-	m := &Manufacturer{Name: name, MASAURL: r.MASAURL, IgnoreLifetime: r.IgnoreLifetime}
+	m := &Manufacturer{Name: name, MASAURL: r.MASAURL, IgnoreLifetime: r.IgnoreLifetime, AuditKeys: r.AuditKeys}
 	var err error
 	if m.SerialFrom, err = codec.ParseSerialSource(r.SerialFrom); err != nil {
 		return nil, fmt.Errorf("manufacturer %s: %w", name, err)

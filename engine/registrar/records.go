@@ -23,6 +23,7 @@ import (
 //	d/ID         a device on record
 //	s/SERIAL     a listed serial number without issuer, until its device comes
 //	a/ID         the device that a list calls by another issuer
+//	h/NAME       the newest head of a manufacturer's audit log, where its keys are known
 //	n/ID         the nonces a device used last
 //	t/ID         the attempts of a device, the last few
 //	u/SLOT       an attempt of somebody who was not identified; SLOT is one octet
@@ -39,6 +40,7 @@ var (
 	prefixDevice       = []byte("d/")
 	prefixSerial       = []byte("s/")
 	prefixAlias        = []byte("a/")
+	prefixHead         = []byte("h/")
 	prefixNonces       = []byte("n/")
 	prefixAttempts     = []byte("t/")
 	prefixStranger     = []byte("u/")
@@ -140,6 +142,12 @@ type usedNonce struct {
 	// Sent is the created-on of the registrar's request made for it, which is
 	// thereby the same octets when made again.
 	Sent int64 `cbor:"3,keyasint,omitempty"`
+}
+
+// headRecord is the largest head of an audit log that was proven.
+type headRecord struct {
+	Signed []byte `cbor:"1,keyasint"` // the signed note
+	At     int64  `cbor:"2,keyasint"`
 }
 
 // aliasRecord leads from the name a list gives a device to the device.

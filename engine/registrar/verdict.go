@@ -103,8 +103,11 @@ func (s *Service) reachVerdict(id device.ID) error {
 	ctx, cancel := s.within(s.life, s.cfg.MASATimeout)
 	defer cancel()
 	var dev deviceRecord
+	var known *knownLog
 	err := s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
-		dev, _, err = get[deviceRecord](r, deviceKey(prefixDevice, id))
+		if dev, _, err = get[deviceRecord](r, deviceKey(prefixDevice, id)); err == nil {
+			known, err = s.knownLog(r, dev.Manufacturer)
+		}
 		return err
 	})
 	if err != nil {
@@ -113,24 +116,24 @@ func (s *Service) reachVerdict(id device.ID) error {
 	if dev.Voucher == nil || dev.Voucher.Verdict != "" {
 		return nil
 	}
-	verdict, reason, failed := Verdict(""), "", error(nil)
-	log, err := s.fetchLog(ctx, &dev)
-	switch {
-	case err == nil:
-		verdict, reason, failed = s.judgeLog(log, dev.Voucher)
-	default:
-		failed = err
+	var j judgement
+	log, failed := s.fetchLog(ctx, &dev)
+	if failed == nil {
+		j, failed = s.judgeLog(log, id.Serial, dev.Voucher, known)
+	}
+	if s.life.Err() != nil && failed != nil {
+		return failed // because of us: that says nothing about the log
 	}
 	if failed != nil {
-		reason = "the audit log could not be had: " + decision.Of(failed).Operator
+		j.reason = "the audit log could not be had: " + decision.Of(failed).Operator
 		if s.cfg.Audit == AuditPrefer {
-			verdict, failed = Good, nil
+			j.verdict, failed = Good, nil
 		}
 	}
-	if err := s.keepVerdict(id, dev.Voucher, verdict, reason); err != nil {
+	if err := s.keepVerdict(id, dev.Voucher, known, &j); err != nil {
 		return stored(err)
 	}
-	s.tellVerdict(id, verdict, reason)
+	s.tellVerdict(id, j.verdict, j.reason)
 	return failed
 }
 
@@ -145,10 +148,15 @@ func (s *Service) tellVerdict(id device.ID, verdict Verdict, reason string) {
 	s.observe(e)
 }
 
-// keepVerdict writes down what became of the voucher that was judged, unless
-// the device has another by now.
-func (s *Service) keepVerdict(id device.ID, judged *voucherMark, verdict Verdict, reason string) error {
+// keepVerdict writes down against which head the log was proven, and what became
+// of the voucher that was judged, unless the device has another by now.
+func (s *Service) keepVerdict(id device.ID, judged *voucherMark, known *knownLog, j *judgement) error {
 	return s.cfg.DB.Update(s.life, func(tx state.Tx) error {
+		if j.signed != nil {
+			if err := known.keep(tx, j, s.cfg.Clock()); err != nil {
+				return err
+			}
+		}
 		key := deviceKey(prefixDevice, id)
 		dev, found, err := get[deviceRecord](tx, key)
 		if err != nil || !found {
@@ -157,10 +165,10 @@ func (s *Service) keepVerdict(id device.ID, judged *voucherMark, verdict Verdict
 		if m := dev.Voucher; m == nil || m.Request != judged.Request || m.At != judged.At || m.Verdict != "" {
 			return nil
 		}
-		if verdict == "" {
-			dev.Voucher.Reason = clip(reason, decision.MaxDetail)
+		if j.verdict == "" {
+			dev.Voucher.Reason = clip(j.reason, decision.MaxDetail)
 		} else {
-			dev.Voucher.close(verdict, reason, s.cfg.Clock())
+			dev.Voucher.close(j.verdict, j.reason, s.cfg.Clock())
 		}
 		return put(tx, key, &dev)
 	})
