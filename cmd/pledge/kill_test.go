@@ -34,12 +34,23 @@ func TestKilledAtEveryStep(t *testing.T) {
 			join := s.device("state")
 			device := exec.Command(program, join...)
 			device.Env = append(os.Environ(), runEnv+"=1")
+			asked, ended := make(chan struct{}, 1), make(chan error, 1)
 			s.answer(step, func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				_ = device.Process.Kill()
+				asked <- struct{}{}
 				<-r.Context().Done() // its connection ends with it
 			})
-			if err := device.Run(); err == nil || device.ProcessState.Exited() {
+			if err := device.Start(); err != nil {
+				t.Fatal(err)
+			}
+			go func() { ended <- device.Wait() }()
+			select {
+			case <-asked:
+				_ = device.Process.Kill()
+				err = <-ended
+			case err = <-ended:
+			}
+			if err == nil || device.ProcessState.Exited() {
 				t.Fatalf("it was not killed: %v", device.ProcessState)
 			}
 			s.answer(step, nil)
