@@ -64,7 +64,6 @@ func (dir *directory) policyOf(d *deviceRecord) devicePolicy {
 // findCandidates reads all devices of the serial number asked for.
 func (a *attempt) findCandidates(r state.Reader) error {
 	serial := string(a.request.Leaves.SerialNumber)
-	a.candidates, a.records = nil, nil
 	err := device.ScanSerial(r, []byte(keyDevice), serial, func(id device.ID, record []byte) error {
 		if len(a.candidates) == device.MaxCandidates {
 			return state.ErrStop
@@ -227,7 +226,6 @@ func reasonOf(text string) string {
 // name an owner at any time.
 func (a *attempt) checkOwner() error {
 	p := &a.device.policy
-	a.owner, a.member = "", membership{}
 	for _, m := range a.authenticated() {
 		if m.Name == p.owner {
 			a.owner, a.member = m.Name, m

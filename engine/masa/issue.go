@@ -42,7 +42,6 @@ func (a *attempt) issue(ctx context.Context) (*exchange.Answer, error) {
 
 // seal makes the voucher's octets, or takes those issued before.
 func (a *attempt) seal(ctx context.Context) ([]byte, error) {
-	a.observed.Preissued = ""
 	if a.preissued != nil {
 		a.observed.Preissued = a.preissued.run
 		a.trail.Pass("voucher", "of run %s", a.preissued.run)

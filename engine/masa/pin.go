@@ -16,7 +16,7 @@ import (
 func (a *attempt) checkNonceless() error {
 	a.nonceless = a.request.Leaves.Nonce == nil && a.request.Leaves.NonceText == nil
 	if !a.nonceless {
-		a.pin, a.expires, a.preissued = a.farthest(), time.Time{}, nil
+		a.pin = a.farthest()
 		if a.s.cfg.Pin == PinRegistrar {
 			a.pin = a.who.path[0]
 		}

@@ -50,7 +50,7 @@ const recordVersion = 1
 // Records are deterministic CBOR (RFC 8949 §4.2) behind one octet of version.
 // Decoding is strict: a record of this version has these fields and no others.
 var (
-	recordMode, _ = cbor.CanonicalEncOptions().EncMode()
+	recordMode, _ = cbor.CoreDetEncOptions().EncMode()
 	parseMode, _  = cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,

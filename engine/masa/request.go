@@ -59,7 +59,7 @@ func (a *attempt) accept() (err error) {
 	}
 	a.trail.Pass("content-type", "%v", a.format)
 	if a.observed.Op == OpVoucher {
-		a.answer, err = artefact.Negotiate(a.r.Accept, a.format, a.s.served...)
+		a.accepted, err = artefact.Negotiate(a.r.Accept, a.format, a.s.served...)
 	} else if !artefact.Accepts(a.r.Accept, exchange.TypeJSON) {
 		err = decision.Refuse(decision.NotAcceptable, "Accept is %.200q, which does not admit %s", a.r.Accept, exchange.TypeJSON)
 	}
@@ -75,7 +75,7 @@ func (a *attempt) accept() (err error) {
 	}
 	a.trail.Pass("body", "%d octets", len(a.r.Body))
 	h := sha256.New()
-	h.Write([]byte{byte(a.format), byte(a.answer)})
+	h.Write([]byte{byte(a.format), byte(a.accepted)})
 	h.Write(a.r.Body)
 	h.Sum(a.digest[:0])
 	return nil
@@ -168,6 +168,7 @@ func checkOf(kind decision.Kind) string {
 
 // decide makes every check and leaves what is to be issued in a.
 func (a *attempt) decide(ctx context.Context, r state.Reader) error {
+	a.decided, a.observed.Preissued = decided{answer: a.accepted}, ""
 	checks := []func() error{
 		func() error { return a.identify(ctx) },
 		a.checkLeaves,

@@ -98,7 +98,6 @@ type preissued struct {
 // certificate on the requester's path. Of several runs the last imported is
 // taken. Where there is none, a voucher is made.
 func (a *attempt) findPreissued() error {
-	a.preissued = nil
 	runs := slices.Clone(a.dir.runs)
 	slices.SortStableFunc(runs, func(x, y servedRun) int { return int(y.Event) - int(x.Event) })
 	for _, served := range runs {

@@ -104,23 +104,30 @@ type attempt struct {
 	trail    decision.Trail
 	observed Attempt
 
-	format, answer codec.Format
-	digest         [sha256.Size]byte
-	request        *artefact.Request
-	prior          *prior // nil where there is none
-	who            *requester
-	dir            *directory
-	candidates     []device.ID
-	records        [][]byte // of candidates, in their order
-	device         *foundDevice
-	known          *replayRecord // what this request was answered before
-	assertion      codec.Assertion
-	owner          string // the requester's customer that owns the device, "" for none
-	member         membership
-	nonceless      bool
-	pin            *x509.Certificate
-	expires        time.Time
-	preissued      *preissued
+	format, accepted codec.Format // of the request, and of the answer as far as it says
+	digest           [sha256.Size]byte
+	request          *artefact.Request
+	prior            *prior        // nil where there is none
+	known            *replayRecord // what this request was answered before
+	dir              *directory
+	decided
+}
+
+// decided is what the checks find out. When what they were based on changes, all
+// of it is found out anew.
+type decided struct {
+	who        *requester
+	candidates []device.ID
+	records    [][]byte // of candidates, in their order
+	device     *foundDevice
+	answer     codec.Format // of the voucher
+	assertion  codec.Assertion
+	owner      string // the requester's customer that owns the device, "" for none
+	member     membership
+	nonceless  bool
+	pin        *x509.Certificate
+	expires    time.Time
+	preissued  *preissued
 }
 
 func (s *Service) attempt(op string, r *exchange.Request) *attempt {
