@@ -2,10 +2,8 @@ package audit_test
 
 import (
 	"bytes"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -111,26 +109,13 @@ func TestFindingsNameTheDomainAndTheDate(t *testing.T) {
 	}
 }
 
-func vectorCertificate(t *testing.T, name string) *x509.Certificate {
-	t.Helper()
-	b := vectors.File(t, "http", name)
-	if block, _ := pem.Decode(b); block != nil {
-		b = block.Bytes
-	}
-	cert, err := x509.ParseCertificate(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
 func TestDomainIDsOfPublishedCertificates(t *testing.T) {
 	for name, want := range map[string]string{
 		"rfc8995/ownerca_secp384r1.crt": "uaX2yxHhB6RJLKcIxnwQvIezdCY=",
 		"rfc8995/jrc_prime256v1.crt":    "Oy6w2vS8ar8m/FtEHuzs7sl7LSD3pW9yTCgCecoIL3M=",
 		"jws-voucher/registrar-ca.crt":  "asnNUUuHesxIA5pQ2TWKOIRLC1c=",
 	} {
-		cert := vectorCertificate(t, name)
+		cert := vectors.Certificate(t, "http", name)
 		id := audit.DomainID(cert)
 		if got := base64.StdEncoding.EncodeToString(id); got != want {
 			t.Errorf("%s: domainID %s, want %s", name, got, want)
@@ -149,7 +134,7 @@ func TestDomainIDsOfPublishedCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !audit.DomainIDMatches(vectorCertificate(t, "rfc8995/jrc_prime256v1.crt"), id) {
+	if !audit.DomainIDMatches(vectors.Certificate(t, "http", "rfc8995/jrc_prime256v1.crt"), id) {
 		t.Errorf("the SHA-1 of the key, %x, does not match", id)
 	}
 }
