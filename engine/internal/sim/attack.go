@@ -71,14 +71,14 @@ func (i *impostor) answer(c *request) reply {
 	return reply{status: 200, contentType: c.contentType, body: body}
 }
 
-// evil is the certificate of an attacker with an authority of his own, which
+// impersonator is the certificate of an attacker with an authority of his own, which
 // says that he is a registrar.
-func (w *World) evil() ([]*x509.Certificate, crypto.Signer, error) {
-	root, err := newRoot("Domain CA 0", keyEvilCA) // the name of an honest one
+func (w *World) impersonator() ([]*x509.Certificate, crypto.Signer, error) {
+	root, err := newRoot("Domain CA 0", keyImpersonatorCA) // the name of an honest one
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := keyNumber(keyEvil)
+	key, err := keyNumber(keyImpersonator)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,9 +90,9 @@ func (w *World) evil() ([]*x509.Certificate, crypto.Signer, error) {
 	return []*x509.Certificate{cert, root.Certificate()}, key, nil
 }
 
-// seduce lets a device that has not joined try one registrar alone, and holds
+// lure lets a device that has not joined try one registrar alone, and holds
 // that no voucher makes it this device's.
-func (w *World) seduce(d *thing, s server, what string) error {
+func (w *World) lure(d *thing, s server, what string) error {
 	const origin = "https://impostor.example"
 	w.origins[origin] = s
 	defer delete(w.origins, origin)
@@ -137,7 +137,7 @@ func (w *World) member() *thing {
 // honest registrar as somebody the registrar knows, and what it answers back.
 // What he cannot pass on he answers with a voucher made for somebody else.
 func (w *World) manInTheMiddle() error {
-	chain, _, err := w.evil()
+	chain, _, err := w.impersonator()
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (w *World) manInTheMiddle() error {
 		return nil
 	}
 	honest := w.sites[w.rand.IntN(len(w.sites))]
-	return w.seduce(victim, &impostor{w, chain, func(c *request) []byte {
+	return w.lure(victim, &impostor{w, chain, func(c *request) []byte {
 		forward := *c
 		forward.peer = ally.identity.Chain
 		if answer := honest.answer(&forward); answer.status == 200 {
@@ -172,7 +172,7 @@ func (w *World) deviceAsRegistrar() error {
 		return err
 	}
 	chain := append(slices.Clone(thief.joined.LDevID.Chain), thief.home.domain.Certificate())
-	return w.seduce(victim, &impostor{w, chain, func(*request) []byte { return voucher }}, "a device that plays registrar")
+	return w.lure(victim, &impostor{w, chain, func(*request) []byte { return voucher }}, "a device that plays registrar")
 }
 
 // noncelessVoucher is what the owner of an exclusive device gets ahead of time,
@@ -231,9 +231,9 @@ func (w *World) deviceAsksForVoucher() error {
 	return nil
 }
 
-// evilCSR is a certification request for a device's name, by the attacker's key.
-func (w *World) evilCSR(d *thing) ([]byte, error) {
-	key, err := keyNumber(keyEvil)
+// foreignCSR is a certification request for a device's name, by the attacker's key.
+func (w *World) foreignCSR(d *thing) ([]byte, error) {
+	key, err := keyNumber(keyImpersonator)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +264,7 @@ func (w *World) enrolWithoutVoucher() error {
 	if s.given[sha256.Sum256(d.identity.Chain[0].RawSubjectPublicKeyInfo)] {
 		return nil
 	}
-	body, err := w.evilCSR(d)
+	body, err := w.foreignCSR(d)
 	if err != nil {
 		return err
 	}
@@ -278,7 +278,7 @@ func (w *World) enrolAnother() error {
 	if d == nil || d == other {
 		return nil
 	}
-	body, err := w.evilCSR(other)
+	body, err := w.foreignCSR(other)
 	if err != nil {
 		return err
 	}
@@ -289,7 +289,7 @@ func (w *World) enrolAnother() error {
 
 // strangerNonceless asks the MASA for a voucher that needs no device.
 func (w *World) strangerNonceless() error {
-	chain, key, err := w.evil()
+	chain, key, err := w.impersonator()
 	if err != nil {
 		return err
 	}
@@ -332,7 +332,7 @@ func (w *World) foreignAuthority() error {
 		return nil
 	}
 	seen := w.captive[w.rand.IntN(len(w.captive))]
-	chain, key, err := w.evil()
+	chain, key, err := w.impersonator()
 	if err != nil {
 		return err
 	}

@@ -210,8 +210,8 @@ const (
 	keyIDevIDCA = iota
 	keyVoucherCA
 	keyVoucherSigner
-	keyEvilCA
-	keyEvil
+	keyImpersonatorCA
+	keyImpersonator
 	keySites        // and one more for each site's registrar
 	keyDevices = 16 // first of the devices'
 )
