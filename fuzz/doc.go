@@ -32,5 +32,8 @@
 // The kit itself is held here too: it is made again and compared octet by octet,
 // and every case in its index must have the result the index states.
 //
-// oss-fuzz has what OSS-Fuzz needs to build and run all targets.
+// oss-fuzz has what OSS-Fuzz needs to build and run all targets here.
+//
+// What a program reads by itself, revocation lists, is fuzzed beside it, in
+// cmd/internal/revocation.
 package fuzz
