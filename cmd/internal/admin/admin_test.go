@@ -192,6 +192,11 @@ func TestErrorsArriveAsTheyWere(t *testing.T) {
 		if err := Post(t.Context(), c, "/echo", map[string]string{"txet": "hello"}, &out); !errors.As(err, &e) || e.Status != 400 {
 			t.Errorf("an unknown member: %v", err)
 		}
+		for _, body := range []string{`{"Text":"a"} {}`, `{"Text":"a"}]`} {
+			if _, err := do(t.Context(), c, http.MethodPost, "/echo", strings.NewReader(body)); !errors.As(err, &e) || e.Status != 400 {
+				t.Errorf("%s: %v", body, err)
+			}
+		}
 	})
 }
 

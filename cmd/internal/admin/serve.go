@@ -55,12 +55,16 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(text) // who does not read it does not miss it
 }
 
-// Decode reads a request's JSON into v. Unknown members are refused.
+// Decode reads a request's JSON into v. Unknown members, and anything behind it,
+// are refused.
 func Decode(r *http.Request, v any) error {
 	d := json.NewDecoder(io.LimitReader(r.Body, maxJSON))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return Errorf(http.StatusBadRequest, "the request is not the JSON that belongs here: %v", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return Errorf(http.StatusBadRequest, "the request goes on behind its JSON")
 	}
 	return nil
 }
