@@ -149,7 +149,7 @@ func (o *idevidFlags) make(cmd *cobra.Command, f *factory, serials []string) err
 	if err := cmd.Context().Err(); err != nil {
 		return program.IOError(err)
 	}
-	if err := syncDir(o.out); err != nil {
+	if err := material.SyncDir(o.out); err != nil {
 		return program.IOError(err)
 	}
 	out := cmd.OutOrStdout()
@@ -220,16 +220,4 @@ func (f *factory) write(d device, key crypto.Signer, cert *x509.Certificate) err
 // bundles of vouchers have for it.
 func fileStem(serial string) string {
 	return strings.TrimSuffix(string(bundle.AppendName(nil, []byte(serial), nil, codec.FormatCMS)), codec.FormatCMS.Extension())
-}
-
-// syncDir puts the names in a directory on disk, where directories can be synced.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	if err = f.Sync(); errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid) || runtime.GOOS == "windows" {
-		err = nil
-	}
-	return errors.Join(err, f.Close())
 }

@@ -47,11 +47,11 @@ func Build(dir string, fill func(*Folder) error) error {
 	if err != nil {
 		return errors.Join(program.IOError(err), os.RemoveAll(temporary))
 	}
-	return program.IOError(syncDir(parent))
+	return program.IOError(SyncDir(parent))
 }
 
 func place(temporary, dir string) error {
-	if err := syncDir(temporary); err != nil {
+	if err := SyncDir(temporary); err != nil {
 		return err
 	}
 	err := renameNew(temporary, dir)
@@ -69,7 +69,7 @@ func (f *Folder) Mkdir(name string) error {
 	if err := os.Mkdir(f.Path(name), 0o700); err != nil {
 		return err
 	}
-	return syncDir(f.dir)
+	return SyncDir(f.dir)
 }
 
 // Write writes a file that everybody may read.
@@ -107,8 +107,8 @@ func WriteNew(path string, data []byte, mode fs.FileMode) error {
 	return err
 }
 
-// syncDir puts the entries of a directory on disk.
-func syncDir(dir string) error {
+// SyncDir puts the entries of a directory on disk, where directories can be synced.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

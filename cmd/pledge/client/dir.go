@@ -25,10 +25,7 @@ const lockName = ".lock"
 // OpenDir opens a folder, and makes it, readable by its owner alone, if it is not
 // there. It fails while another process has it open.
 func OpenDir(path string) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
-	}
-	if err := syncDir(filepath.Dir(filepath.Clean(path))); err != nil {
+	if err := makeDir(filepath.Clean(path)); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
@@ -47,6 +44,24 @@ func OpenDir(path string) (*Dir, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
+}
+
+// makeDir makes a folder and those above it, each durably.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if parent := filepath.Dir(path); errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil // what it is shows when it is used
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // sweep removes what a process that was killed had not finished writing.
