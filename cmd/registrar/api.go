@@ -78,6 +78,7 @@ type maker struct {
 	MASAURL        string   `json:"masa-url,omitempty"`
 	MASATrust      [][]byte `json:"masa-trust,omitempty"`
 	VoucherTrust   [][]byte `json:"voucher-trust,omitempty"`
+	AuditKeys      []string `json:"audit-keys,omitempty"`
 	SerialFrom     string   `json:"serial-from"`
 	IDevIDLifetime string   `json:"idevid-lifetime"`
 }
@@ -90,7 +91,7 @@ const (
 
 func makerOf(m *registrar.Manufacturer) maker {
 	out := maker{Name: m.Name, IDevIDCA: ders(m.Anchors), Intermediates: ders(m.Intermediates), MASAURL: m.MASAURL, MASATrust: ders(m.MASATrust),
-		VoucherTrust: ders(m.VoucherTrust), SerialFrom: m.SerialFrom.String(), IDevIDLifetime: lifetimeCheck}
+		VoucherTrust: ders(m.VoucherTrust), SerialFrom: m.SerialFrom.String(), IDevIDLifetime: lifetimeCheck, AuditKeys: m.AuditKeys}
 	if m.IgnoreLifetime {
 		out.IDevIDLifetime = lifetimeIgnore
 	}
@@ -99,7 +100,7 @@ func makerOf(m *registrar.Manufacturer) maker {
 
 // manufacturer is the inverse of makerOf.
 func (m *maker) manufacturer() (*registrar.Manufacturer, error) {
-	out := &registrar.Manufacturer{Name: m.Name, MASAURL: m.MASAURL}
+	out := &registrar.Manufacturer{Name: m.Name, MASAURL: m.MASAURL, AuditKeys: m.AuditKeys}
 	var err error
 	if out.SerialFrom, err = codec.ParseSerialSource(m.SerialFrom); err != nil {
 		return nil, err

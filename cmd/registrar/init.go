@@ -42,6 +42,7 @@ type initFlags struct {
 	masaURL        string
 	masaTrust      []string
 	voucherTrust   []string
+	auditKeys      []string
 }
 
 func newInit(o *shared) *cobra.Command {
@@ -74,6 +75,7 @@ first manufacturer where one is given. Nothing is ever overwritten.`,
 	flags.StringVar(&f.masaURL, "masa-url", "", "its MASA, where IDevIDs do not state one")
 	flags.StringArrayVar(&f.masaTrust, "masa-trust", nil, "what its MASA's TLS certificate must lead to (default: the system's anchors)")
 	flags.StringArrayVar(&f.voucherTrust, "voucher-trust", nil, "what the signer of its vouchers must lead to")
+	flags.StringArrayVar(&f.auditKeys, "audit-key", nil, auditKeyUsage)
 	cobra.CheckErr(cmd.MarkFlagRequired("dir"))
 	cobra.CheckErr(cmd.MarkFlagRequired("url"))
 	return cmd
@@ -105,12 +107,12 @@ func (f *initFlags) run() error {
 // firstManufacturer reads the manufacturer of the flags, nil for none.
 func (f *initFlags) firstManufacturer() (*registrar.Manufacturer, error) {
 	if len(f.manufacturer) == 0 {
-		if f.maker != "" || f.masaURL != "" || len(f.masaTrust) > 0 || len(f.voucherTrust) > 0 {
-			return nil, program.Usagef("--masa-url, --masa-trust, --voucher-trust and --manufacturer-name are about a manufacturer; name its IDevID CA with --manufacturer")
+		if f.maker != "" || f.masaURL != "" || len(f.masaTrust)+len(f.voucherTrust)+len(f.auditKeys) > 0 {
+			return nil, program.Usagef("--masa-url, --masa-trust, --voucher-trust, --audit-key and --manufacturer-name are about a manufacturer; name its IDevID CA with --manufacturer")
 		}
 		return nil, nil
 	}
-	m := makerFlags{idevidCA: f.manufacturer, masaURL: f.masaURL, masaTrust: f.masaTrust, voucherTrust: f.voucherTrust, serialFrom: "subject", lifetime: lifetimeCheck}
+	m := makerFlags{idevidCA: f.manufacturer, masaURL: f.masaURL, masaTrust: f.masaTrust, voucherTrust: f.voucherTrust, auditKeys: f.auditKeys, serialFrom: "subject", lifetime: lifetimeCheck}
 	if f.maker != "" {
 		return m.manufacturer(f.maker, "--manufacturer")
 	}

@@ -138,7 +138,7 @@ func newWorld(t *testing.T, devices int, args ...string) *world {
 	w := &world{t: t, dir: shortDir(t), toMASA: newWire(t), toRegistrar: newWire(t)}
 	w.must("masa", "init", "--dir", w.path("m"), "--url", "https://localhost:0", "--demo-idevid-ca")
 	w.must("registrar", append([]string{"init", "--dir", w.path("r"), "--url", "https://localhost:0", "--manufacturer", w.path("m/idevid-ca.pem"),
-		"--masa-trust", w.path("m/tls-ca.pem"), "--voucher-trust", w.path("m/voucher-ca.pem")}, args...)...)
+		"--masa-trust", w.path("m/tls-ca.pem"), "--voucher-trust", w.path("m/voucher-ca.pem"), "--audit-key", w.path("m/audit.pub")}, args...)...)
 	w.must("pledge", "idevid", "--ca-cert", w.path("m/idevid-ca.pem"), "--ca-key", w.path("m/idevid-ca.key"), "--masa-url", w.toMASA.address(),
 		"--n", fmt.Sprint(devices), "--prefix", "SN-", "--out", w.path("devices"))
 	w.registrarConfig = w.path("r/registrar.yaml")
@@ -322,6 +322,34 @@ func TestARefusedDeviceIsExplainedAndTheRemedyHelps(t *testing.T) {
 			t.Errorf("the revocation list: %v, %v", list, err)
 		}
 	}
+}
+
+// TestAnAuditLogUnderAnotherKeyIsRefused: a MASA that signs its log with another
+// key than the registrar was given lets no device in, until the registrar knows it.
+func TestAnAuditLogUnderAnotherKeyIsRefused(t *testing.T) {
+	w := newWorld(t, 2, "--admit", "manufacturer")
+	w.must("masa", "init", "--dir", w.path("other"), "--url", "https://localhost:0", "--demo-idevid-ca")
+	var makers []maker
+	for line := range strings.Lines(w.must("registrar", "manufacturers", "--json", "--config", w.registrarConfig).out) {
+		var m maker
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		makers = append(makers, m)
+	}
+	if len(makers) != 1 || len(makers[0].AuditKeys) != 1 {
+		t.Fatalf("manufacturers %+v", makers)
+	}
+	add := func(key string) {
+		w.must("registrar", "manufacturers", "add", makers[0].Name, "--idevid-ca", w.path("m/idevid-ca.pem"), "--masa-trust", w.path("m/tls-ca.pem"),
+			"--voucher-trust", w.path("m/voucher-ca.pem"), "--audit-key", key, "--config", w.registrarConfig)
+	}
+	add(w.path("other/audit.pub"))
+	w.join("SN-1").want(t, program.Failed)
+	w.must("registrar", "devices", "show", "SN-1", "--config", w.registrarConfig).want(t, 0, "not proven")
+	add(w.path("m/audit.pub"))
+	w.join("SN-2").want(t, 0)
+	w.wantJoined("SN-2")
 }
 
 func TestADeviceJoinsThroughAProxyAndWaitsForApproval(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
 	"github.com/vouchmill/vouchmill/codec"
+	"github.com/vouchmill/vouchmill/engine/audit"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
 
@@ -21,6 +22,7 @@ type makerFlags struct {
 	idevidCA, intermediates []string
 	masaURL                 string
 	masaTrust, voucherTrust []string
+	auditKeys               []string
 	serialFrom, lifetime    string
 }
 
@@ -37,7 +39,13 @@ func newManufacturersAdd(o *shared) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add NAME --idevid-ca FILE",
 		Short: "Add a manufacturer, or replace the one of the same name",
-		Args:  cobra.ExactArgs(1),
+		Long: `Adds a manufacturer with all that is known of it, or replaces the one of the same
+name. With --audit-key a device joins only after its MASA has proven what it shows
+of the audit log, and a log that is smaller than before, or another one of the same
+size, is refused with an alarm; this holds for audit: prefer as well, where the MASA
+answers. While a MASA changes the key, give the old and the new one. A new log has a
+new key: give that alone, and nothing is compared with the old log any more.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := f.manufacturer(args[0], "--idevid-ca")
 			if err != nil {
@@ -61,6 +69,7 @@ func newManufacturersAdd(o *shared) *cobra.Command {
 	flags.StringVar(&f.masaURL, "masa-url", "", "its MASA, in place of what IDevIDs state: HOST, HOST:PORT or https URL")
 	flags.StringArrayVar(&f.masaTrust, "masa-trust", nil, "what its MASA's TLS certificate must lead to (default: the system's anchors, and public addresses alone)")
 	flags.StringArrayVar(&f.voucherTrust, "voucher-trust", nil, "what the signer of its vouchers must lead to")
+	flags.StringArrayVar(&f.auditKeys, "audit-key", nil, auditKeyUsage)
 	flags.StringVar(&f.serialFrom, "serial-from", "subject", "where its IDevIDs have the serial number: subject, hwSerialNum or cn")
 	flags.StringVar(&f.lifetime, "idevid-lifetime", lifetimeCheck, "check or ignore: whether an IDevID that has expired is refused")
 	cobra.CheckErr(cmd.MarkFlagRequired("idevid-ca"))
@@ -94,7 +103,39 @@ func (f *makerFlags) manufacturer(name, caFlag string) (*registrar.Manufacturer,
 			return nil, err
 		}
 	}
+	for _, file := range f.auditKeys {
+		key, err := readAuditKey(file)
+		if err != nil {
+			return nil, err
+		}
+		m.AuditKeys = append(m.AuditKeys, key)
+	}
 	return m, nil
+}
+
+const auditKeyUsage = "file with the verifier key of its MASA's audit log, such as the audit.pub of 'masa init'; may be repeated"
+
+// readAuditKey reads a verifier key, one line of text.
+func readAuditKey(file string) (string, error) {
+	const most = 4 << 10 // octets; a key has some hundred at most
+	text, err := program.ReadFile(file, most)
+	if err != nil {
+		return "", fmt.Errorf("--audit-key: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if _, err := audit.NewVerifier(key); err != nil {
+		return "", program.Usagef("--audit-key %s: %w", file, err)
+	}
+	return key, nil
+}
+
+// auditLogs names the logs of verifier keys.
+func auditLogs(keys []string) string {
+	log, err := audit.NewVerifier(keys...)
+	if err != nil {
+		return ""
+	}
+	return log.Origin()
 }
 
 // parseSerialFrom takes the name that RFC 4108 has for it, too.
@@ -111,13 +152,13 @@ func parseSerialFrom(text string) (codec.SerialSource, error) {
 
 func listManufacturers(o *shared, cmd *cobra.Command) error {
 	return o.with(cmd, false, func(c *console) error {
-		return printList(c, apiManufacturers, "NAME\tIDEVID CA\tMASA\tMASA TRUST\tVOUCHER TRUST\tSERIAL FROM\tIDEVID LIFETIME", func(m maker) []string {
+		return printList(c, apiManufacturers, "NAME\tIDEVID CA\tMASA\tMASA TRUST\tVOUCHER TRUST\tAUDIT LOG\tSERIAL FROM\tIDEVID LIFETIME", func(m maker) []string {
 			masa := m.MASAURL
 			if masa == "" {
 				masa = "as IDevIDs state"
 			}
 			return []string{m.Name, certificateNames(m.IDevIDCA), masa, orElse(certificateNames(m.MASATrust), "the system's"),
-				orElse(certificateNames(m.VoucherTrust), "any"), m.SerialFrom, m.IDevIDLifetime}
+				orElse(certificateNames(m.VoucherTrust), "any"), orElse(auditLogs(m.AuditKeys), "not proven"), m.SerialFrom, m.IDevIDLifetime}
 		})
 	})
 }

@@ -66,15 +66,17 @@ func TestInitRefusesNonsenseAndLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, args := range map[string][]string{
-		"plain http":         {"--url", "http://localhost"},
-		"a path":             {"--url", "https://localhost/x"},
-		"no url":             {},
-		"unknown admission":  {"--url", "https://localhost", "--admit", "all"},
-		"a bad name":         {"--url", "https://localhost", "--san", "a b"},
-		"trust without CA":   {"--url", "https://localhost", "--masa-trust", f.file},
-		"a device as CA":     {"--url", "https://localhost", "--manufacturer", notCA},
-		"a file that is not": {"--url", "https://localhost", "--manufacturer", filepath.Join(parent, "none")},
-		"a bad MASA URL":     {"--url", "https://localhost", "--manufacturer", f.file, "--masa-url", "http://x/"},
+		"plain http":                {"--url", "http://localhost"},
+		"a path":                    {"--url", "https://localhost/x"},
+		"no url":                    {},
+		"unknown admission":         {"--url", "https://localhost", "--admit", "all"},
+		"a bad name":                {"--url", "https://localhost", "--san", "a b"},
+		"trust without CA":          {"--url", "https://localhost", "--masa-trust", f.file},
+		"a device as CA":            {"--url", "https://localhost", "--manufacturer", notCA},
+		"a file that is not":        {"--url", "https://localhost", "--manufacturer", filepath.Join(parent, "none")},
+		"an audit key that is none": {"--url", "https://localhost", "--manufacturer", f.file, "--audit-key", notCA},
+		"an audit key of nobody":    {"--url", "https://localhost", "--audit-key", notCA},
+		"a bad MASA URL":            {"--url", "https://localhost", "--manufacturer", f.file, "--masa-url", "http://x/"},
 	} {
 		if o := call(append([]string{"init", "--dir", dir}, args...)...); o.code != program.Usage && o.code != program.IO {
 			t.Errorf("%s: exit code %d\n%s%s", name, o.code, o.out, o.errs)
