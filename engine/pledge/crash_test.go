@@ -319,4 +319,46 @@ func TestAServerOfTheDomainNeedsTheNameOrTheRole(t *testing.T) {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
+	// A device of the domain that has that name is no server.
+	params := entity("registrar.example", key)
+	params.Names.DNS = []string{"registrar.example"}
+	w.registrar.peers = []*x509.Certificate{must[*x509.Certificate](t)(w.registrar.domain.TLSClient(params))}
+	if _, err := pledge.Renew(context.Background(), w.cfg, nil); !decision.Is(err, pledge.UntrustedServer) {
+		t.Errorf("a client: %v", err)
+	}
+}
+
+// The new connection with the LDevID is for the registrar, or another of the
+// domain, and for nobody else.
+func TestTheEnrolmentIsConfirmedToTheDomainAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		met  func(*world) []*x509.Certificate
+		told bool
+	}{
+		"the same":              {func(w *world) []*x509.Certificate { return w.registrar.chain }, true},
+		"another of the domain": {func(w *world) []*x509.Certificate { return w.other() }, true},
+		"a namesake":            {namesake, false},
+		"a device":              {func(w *world) []*x509.Certificate { return []*x509.Certificate{w.ldevid()} }, false},
+	} {
+		w := newWorld(t)
+		enrol := w.registrar.answers["simpleenroll"]
+		w.registrar.answers["simpleenroll"] = func(call *pledge.Call, body []byte) *pledge.Reply {
+			reply := enrol(call, body)
+			w.registrar.peers = c.met(w)
+			return reply
+		}
+		if _, err := w.join(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if told := slices.Contains(w.registrar.calls, "enrollstatus:true"); told != c.told {
+			t.Errorf("%s: told %v: %v", name, told, w.registrar.calls)
+		}
+	}
+}
+
+// other is another registrar of the same domain.
+func (w *world) other() []*x509.Certificate {
+	params := entity("other.example", newKey(w.t))
+	params.Names.DNS = []string{"other.example"}
+	return []*x509.Certificate{must[*x509.Certificate](w.t)(w.registrar.domain.Registrar(params))}
 }
