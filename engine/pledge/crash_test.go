@@ -3,8 +3,10 @@ package pledge_test
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -207,6 +209,7 @@ func TestPowerCutWhileResetting(t *testing.T) {
 func TestDamagedStorage(t *testing.T) {
 	for name, damage := range map[string]func(*memory){
 		"other certificate": func(m *memory) { m.files[pledge.FileCert] = m.files[pledge.FileCACerts] },
+		"key of another":    func(m *memory) { m.forge(t, pledge.FileKey, must[[]byte](t)(sign.MarshalKeyPEM(newKey(t), nil))) },
 		"no key":            func(m *memory) { delete(m.files, pledge.FileKey) },
 		"cut state":         func(m *memory) { m.files[pledge.FileState] = m.files[pledge.FileState][:40] },
 		"empty state":       func(m *memory) { m.files[pledge.FileState] = nil },
@@ -236,6 +239,14 @@ func TestDamagedStorage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forge replaces a file and what the state says of it.
+func (m *memory) forge(t *testing.T, name string, content []byte) {
+	t.Helper()
+	sum := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+	state := strings.ReplaceAll(string(m.files[pledge.FileState]), sum(m.files[name]), sum(content))
+	m.files[name], m.files[pledge.FileState] = content, []byte(state)
 }
 
 func TestARenewalBesideAnIssuedCertificate(t *testing.T) {
