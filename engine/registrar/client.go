@@ -3,7 +3,10 @@ package registrar
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
+	"fmt"
+	"time"
 
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
@@ -21,29 +24,56 @@ type holder struct {
 // a *decision.Refusal of kind NotEnrolled, or CertificateGone.
 func (a *attempt) holds(ctx context.Context, leaf *x509.Certificate) (*holder, error) {
 	h := &holder{leaf: leaf}
-	found := false
+	var refusal *decision.Refusal
 	err := a.s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
-		h.record, found, err = get[certificateRecord](r, serialKey(prefixCertificate, leaf.SerialNumber))
+		refusal, err = h.look(r, a.r.Now)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if !found || !bytes.Equal(h.record.DER, leaf.Raw) {
-		return nil, a.trail.Refuse(decision.NotEnrolled, "client-certificate", "the certificate of %q was not issued to a device here", leaf.Subject)
+	if h.id != (device.ID{}) {
+		a.id = &h.id
 	}
-	if h.id, err = device.ParseKey(h.record.Device); err != nil {
-		return nil, err
-	}
-	a.id = &h.id
-	switch {
-	case h.record.Revoked != 0:
-		return nil, a.trail.Refuse(decision.CertificateGone, "client-certificate", "certificate %x of device %s was revoked; the device joins anew with its IDevID", leaf.SerialNumber, h.id)
-	case a.r.Now.After(leaf.NotAfter) || a.r.Now.Before(leaf.NotBefore):
-		return nil, a.trail.Refuse(decision.CertificateGone, "client-certificate", "certificate %x of device %s is valid from %s to %s; the device joins anew with its IDevID", leaf.SerialNumber, h.id, leaf.NotBefore, leaf.NotAfter)
+	if refusal != nil {
+		return nil, a.trail.Fail("client-certificate", refusal)
 	}
 	a.trail.Pass("client-certificate", "LDevID %x of %s", leaf.SerialNumber, h.id)
 	return h, nil
+}
+
+// look reads what is on record about the certificate and decides whether it
+// counts: as issued here, not revoked, valid, and with a key that is nobody
+// else's by now. A key may have several certificates, since renewals may keep it.
+func (h *holder) look(r state.Reader, now time.Time) (*decision.Refusal, error) {
+	record, found, err := get[certificateRecord](r, serialKey(prefixCertificate, h.leaf.SerialNumber))
+	if err != nil {
+		return nil, err
+	}
+	if !found || !bytes.Equal(record.DER, h.leaf.Raw) {
+		return decision.Refuse(decision.NotEnrolled, "the certificate of %q was not issued to a device here", h.leaf.Subject), nil
+	}
+	h.record = record
+	if h.id, err = device.ParseKey(record.Device); err != nil {
+		return nil, err
+	}
+	spki := sha256.Sum256(h.leaf.RawSubjectPublicKeyInfo)
+	key, _, err := get[keyRecord](r, under(prefixKey, spki[:]))
+	if err != nil {
+		return nil, err
+	}
+	gone := func(format string, args ...any) (*decision.Refusal, error) {
+		return decision.Refuse(decision.CertificateGone, "certificate %x of device %s %s; the device joins anew with its IDevID", h.leaf.SerialNumber, h.id, fmt.Sprintf(format, args...)), nil
+	}
+	switch {
+	case record.Revoked != 0:
+		return gone("was revoked")
+	case key.Compromised:
+		return gone("has a key for which a certificate was revoked as compromised")
+	case now.After(h.leaf.NotAfter) || now.Before(h.leaf.NotBefore):
+		return gone("is valid from %s to %s", h.leaf.NotBefore, h.leaf.NotAfter)
+	}
+	return nil, nil
 }
 
 // permits decides whether a device may have a certificate now, but for an open

@@ -202,6 +202,15 @@ func (s *Service) recordedCertificate(r state.Reader, a *attempt, e *enrolment) 
 	if refused := a.permits(&dev, known, e.holder); refused != nil {
 		return nil, a.trail.Fail("authorisation", refused), nil
 	}
+	if e.holder != nil { // once more: it may have been revoked meanwhile
+		refused, err := e.holder.look(r, a.r.Now)
+		if err != nil {
+			return nil, nil, err
+		}
+		if refused != nil {
+			return nil, a.trail.Fail("client-certificate", refused), nil
+		}
+	}
 	if dev.Voucher.Verdict != Good {
 		return nil, a.trail.Refuse(decision.Pending, "audit-log", "there is no verdict on the device's audit log yet").After(pendingRetry), nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"github.com/vouchmill/vouchmill/codec"
@@ -39,7 +40,7 @@ func (s *Service) checkVoucher(ctx context.Context, a *attempt, m *masa, p *pled
 	}
 	pinned := s.cfg.pinned(&v.Leaves)
 	if pinned == nil {
-		return nil, nil, a.trail.Refuse(decision.VoucherMismatch, "voucher-pin", "the MASA at %s answered with a voucher that pins nothing on this registrar's path", m.origin)
+		return nil, nil, a.trail.Refuse(decision.VoucherMismatch, "voucher-pin", "the MASA at %s answered with a voucher that pins nothing on this registrar's path, or something else as well", m.origin)
 	}
 	a.trail.Pass("voucher-pin", "%q", pinned.Subject)
 	return v, pinned, nil
@@ -83,14 +84,30 @@ func sameNonce(v *codec.Voucher, p *pledgeRequest) bool {
 }
 
 // pinned is the certificate on this registrar's own path that a voucher pins,
-// nil when it pins another.
-func (c *Config) pinned(v *codec.Voucher) *x509.Certificate {
-	for _, cert := range c.Chain {
-		sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-		if v.PinnedDomainCert != nil && bytes.Equal(v.PinnedDomainCert, cert.Raw) ||
-			v.PinnedDomainCert == nil && (bytes.Equal(v.PinnedDomainPubk, cert.RawSubjectPublicKeyInfo) || bytes.Equal(v.PinnedDomainPubkSHA256, sum[:])) {
-			return cert
+// nil when it pins none, or something else as well: which of several pins a
+// pledge goes by is its choice.
+func (c *Config) pinned(v *codec.Voucher) (pinned *x509.Certificate) {
+	for _, pin := range []struct {
+		value []byte
+		of    func(*x509.Certificate) []byte
+	}{
+		{v.PinnedDomainCert, func(cert *x509.Certificate) []byte { return cert.Raw }},
+		{v.PinnedDomainPubk, func(cert *x509.Certificate) []byte { return cert.RawSubjectPublicKeyInfo }},
+		{v.PinnedDomainPubkSHA256, func(cert *x509.Certificate) []byte {
+			sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+			return sum[:]
+		}},
+	} {
+		if pin.value == nil {
+			continue
+		}
+		i := slices.IndexFunc(c.Chain, func(cert *x509.Certificate) bool { return bytes.Equal(pin.value, pin.of(cert)) })
+		if i < 0 {
+			return nil
+		}
+		if pinned == nil {
+			pinned = c.Chain[i]
 		}
 	}
-	return nil
+	return pinned
 }
