@@ -477,9 +477,32 @@ func TestOtherMachinesNeedACertificate(t *testing.T) {
 		}
 	}
 	tr.CloseIdleConnections()
+	floods(t, l.Addr().String())
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// floods holds that strangers get only so many connections.
+func floods(t *testing.T, address string) {
+	t.Helper()
+	closed := func(c net.Conn) bool { // at once, and not after a handshake's time
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_, err := c.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	var held []net.Conn
+	for range maxRemote + 1 {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	if !closed(held[maxRemote]) {
+		t.Errorf("connection %d is kept", maxRemote+1)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +27,11 @@ const (
 	MaxPage     = 1000
 	// maxSocketPath is what all systems take as the path of a socket.
 	maxSocketPath = 103
-	drain         = 10 * time.Second
+	// maxRemote is how many connections from other machines there are at a time:
+	// whose they are shows only when their handshake is over.
+	maxRemote   = 64
+	drain       = 10 * time.Second
+	idleTimeout = 2 * time.Minute
 )
 
 // Handle makes a handler of a function whose result is answered as JSON. An
@@ -235,7 +240,8 @@ func (s *socket) Close() error {
 }
 
 // ListenTLS listens for other machines: TLS 1.3, and every client needs a
-// certificate that leads to one of the anchors and is good for TLS clients.
+// certificate that leads to one of the anchors and is good for TLS clients. Of
+// more than 64 connections at a time the rest are closed.
 func ListenTLS(address string, certificate func() (*tls.Certificate, error), anchors []*x509.Certificate) (net.Listener, error) {
 	if len(anchors) == 0 {
 		return nil, errors.New("admin: no CA for clients; configure admin-client-ca")
@@ -244,25 +250,57 @@ func ListenTLS(address string, certificate func() (*tls.Certificate, error), anc
 	for _, a := range anchors {
 		pool.AddCert(a)
 	}
-	l, err := tls.Listen("tcp", address, &tls.Config{
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return tls.NewListener(&bounded{Listener: l}, &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{"http/1.1"},
 		ClientAuth:             tls.RequireAndVerifyClientCert,
 		ClientCAs:              pool,
 		SessionTicketsDisabled: true,
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate() },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("admin: %w", err)
+	}), nil
+}
+
+// bounded is a listener that closes what comes beyond maxRemote.
+type bounded struct {
+	net.Listener
+	open atomic.Int64
+}
+
+// Accept waits for a connection within the bound.
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := b.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if b.open.Add(1) <= maxRemote {
+			return &boundedConn{Conn: c, leave: sync.OnceFunc(func() { b.open.Add(-1) })}, nil
+		}
+		b.open.Add(-1)
+		c.Close()
 	}
-	return l, nil
+}
+
+type boundedConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close makes room for another.
+func (c *boundedConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
 }
 
 // Serve serves the API on the listeners until ctx ends, which the requests under
 // way are told too. It closes the listeners. A page that an operator's browser
 // shows changes nothing here, although the browser has the operator's certificate.
 func Serve(ctx context.Context, h http.Handler, listeners ...net.Listener) error {
-	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(h), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+	server := &http.Server{Handler: http.NewCrossOriginProtection().Handler(h), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	ended := make(chan error, len(listeners))
 	for _, l := range listeners {
