@@ -7,6 +7,7 @@ import (
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
+	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/exchange"
 	"github.com/vouchmill/vouchmill/engine/state"
 )
@@ -63,10 +64,12 @@ func voucherAnswer(format string, body []byte) (*exchange.Answer, error) {
 
 // A flight is one exchange with a MASA about one pledge's request.
 type flight struct {
-	key    digest
-	landed chan struct{} // closed when answer and err stand
-	answer *exchange.Answer
-	err    error
+	key       digest
+	device    device.ID
+	landed    chan struct{} // closed when answer, err and delivered stand
+	answer    *exchange.Answer
+	err       error
+	delivered bool // the voucher is on record as one that was answered with
 
 	waiting int  // guarded by Service.mu; requests that wait for it
 	told    bool // guarded by Service.mu; somebody was told the outcome
@@ -86,7 +89,7 @@ func (s *Service) board(a *attempt, p *pledgeRequest, m *masa, admitted *admissi
 	if err := s.slot(); err != nil {
 		return nil, err
 	}
-	f := &flight{key: key, landed: make(chan struct{}), waiting: 1}
+	f := &flight{key: key, device: a.who.ID, landed: make(chan struct{}), waiting: 1}
 	s.flights[key] = f
 	a.handed = true
 	own, request := *a, *a.r
@@ -114,7 +117,28 @@ func (s *Service) collect(ctx context.Context, f *flight) (*exchange.Answer, err
 	case !landed:
 		return nil, decision.Refuse(decision.Pending, "the MASA has not answered within %s; the exchange goes on", s.cfg.Patience).After(pendingRetry)
 	}
-	return f.answer, f.err
+	if f.err == nil && !f.delivered { // nobody waited when it was written down
+		err = s.deliver(ctx, f)
+	} else {
+		err = f.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.answer, nil
+}
+
+// deliver puts on record that a pledge is answered with its voucher.
+func (s *Service) deliver(ctx context.Context, f *flight) error {
+	return s.cfg.DB.Update(ctx, func(tx state.Tx) error {
+		key := deviceKey(prefixDevice, f.device)
+		dev, _, err := get[deviceRecord](tx, key)
+		if err != nil || dev.Voucher == nil || dev.Voucher.Request != f.key || dev.Voucher.Delivered {
+			return err
+		}
+		dev.Voucher.Delivered = true
+		return put(tx, key, &dev)
+	})
 }
 
 // fly is the exchange: request, voucher, checks, and the audit log with the same
@@ -201,6 +225,7 @@ func (s *Service) obtain(f *flight, a *attempt, p *pledgeRequest, m *masa, admit
 	if err := s.keepVoucher(a, f.key, record, mark); err != nil {
 		return nil, stored(err)
 	}
+	f.delivered = mark.Delivered
 	s.observe(Event{Name: "voucher", Request: a.r.ID, Device: a.who.ID.String(), Text: "voucher from " + m.origin})
 	return answered(format.MediaType(), body), nil
 }
