@@ -130,7 +130,7 @@ func (s *settings) table() *config.Table {
 		config.Text(&s.organization, key{Name: "organization", Values: "TEXT", Default: "none", Meaning: "organization that every device's subject must have"}, nil),
 		config.List(&s.units, key{Name: "organizational-units", Values: "TEXT, or a list of them", Default: "none", Meaning: "organizational units that every device's subject must have"}, nil),
 		config.List(&s.labels, key{Name: "labels", Values: "a list of path segments", Default: "none", Meaning: "EST is served under /.well-known/est/LABEL/ too, with the same profile (RFC 7030 section 3.2.2)"}, nil),
-		config.Int(&s.enrolmentsPerDay, key{Name: "enrolments-per-day", Values: "a number", Default: "10", Meaning: "certificates that one device gets with its IDevID on a day"}, 1, 1<<20),
+		config.Int(&s.enrolmentsPerDay, key{Name: "enrolments-per-day", Values: "a number", Default: "10", Meaning: "certificates that one device gets on a day, renewals included"}, 1, 1<<20),
 		config.Duration(&s.crlLifetime, key{Name: "crl-lifetime", Values: "DURATION", Default: "7d", Meaning: "from one revocation list to the time at which verifiers want another"}, time.Minute, 365*day),
 		config.List(&s.crlURLs, key{Name: "crl-urls", Values: "URL, or a list of them", Default: "none", Meaning: "where verifiers find the revocation list, written into certificates; this registrar serves it at " + pathCRL}, checkCRLURL),
 		config.Bool(&s.acceptBase64, key{Name: "accept-base64", Values: "true or false", Default: "false", Meaning: "take voucher-requests in base64, as one device stack sends them"}),

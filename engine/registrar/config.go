@@ -115,8 +115,8 @@ type Config struct {
 	// MaxExchanges bounds how many exchanges with MASAs there are at a time.
 	// Default: 256.
 	MaxExchanges int
-	// EnrolmentsPerDay bounds the certificates a device gets with its IDevID on
-	// one day, UTC. Default: 10.
+	// EnrolmentsPerDay bounds the certificates a device gets on one day, UTC,
+	// renewals included. Default: 10.
 	EnrolmentsPerDay int
 	// Burst is how many requests one client key may make at once, and Refill how
 	// long it takes until it may make one more. Default: 60, 1 s.

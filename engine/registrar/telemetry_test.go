@@ -39,6 +39,7 @@ func TestStatusMessages(t *testing.T) {
 		"reason no text":      {`{"version":1,"status":true,"reason":{}}`, decision.BadTelemetry, false, ""},
 		"context no object":   {`{"version":1,"status":true,"reason-context":1}`, decision.BadTelemetry, false, ""},
 		"something behind":    {`{"version":1,"status":true}{}`, decision.BadTelemetry, false, ""},
+		"a bracket behind":    {`{"version":1,"status":true}}`, decision.BadTelemetry, false, ""},
 		"nested deep":         {`{"version":1,"status":true,"x":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`, decision.BadTelemetry, false, ""},
 		"too long":            {`{"version":1,"status":true,"x":"` + strings.Repeat("x", exchange.MaxTelemetry) + `"}`, decision.TooLarge, false, ""},
 		"many members":        {`{"version":1,"status":true` + manyMembers() + `}`, decision.BadTelemetry, false, ""},
