@@ -110,6 +110,12 @@ func TestPathsThatDoNotHold(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
+	alone := issue(t, nil, "registrar alone", endEntity)
+	for name, at := range map[string]time.Time{"not yet valid": now.Add(-2 * time.Hour), "expired": now.Add(2 * time.Hour)} {
+		if _, err := artefact.Path(alone.cert, []*x509.Certificate{alone.cert}, at); !decision.Is(err, decision.ChainInconsistent) {
+			t.Errorf("a signer alone, %s: error %v", name, err)
+		}
+	}
 	short := issue(t, nil, "domain CA, no CA below", func(c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = 0, true })
 	middle := issue(t, short, "site CA", nil)
 	signer := issue(t, middle, "registrar", endEntity)

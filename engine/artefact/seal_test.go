@@ -8,6 +8,7 @@ import (
 
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/artefact"
+	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/internal/openssl"
 	"github.com/vouchmill/vouchmill/sign"
 )
@@ -123,6 +124,44 @@ func TestOpensslVerifiesWhatIsSealed(t *testing.T) {
 		o.Write("ca.pem", s.pemCA)
 		if out, err := o.Try("cms", "-verify", "-binary", "-inform", "DER", "-in", "voucher.vcj", "-CAfile", "ca.pem", "-purpose", "any"); err != nil {
 			t.Errorf("id-data %t: %v\n%s", data, err, out)
+		}
+	}
+}
+
+// TestTheEnvelopeAloneDoesNotChooseTheAlgorithm (RFC 8725 §3.1): what it states
+// must be one of the signer's key.
+func TestTheEnvelopeAloneDoesNotChooseTheAlgorithm(t *testing.T) {
+	s := newSigner(t, sign.ES256)
+	payload, err := codec.AppendVoucherJSON(nil, exampleVoucher(s.chain[0].Raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed := func(stated string) []byte {
+		t.Helper()
+		id := artefact.AlgorithmID(s.Algorithm())
+		id.JOSE = stated
+		encoder, err := codec.NewEnvelopeEncoder(codec.EnvelopeParams{Format: codec.FormatJWS, Algorithm: id, Chain: [][]byte{s.chain[0].Raw}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := s.Sign(t.Context(), s.Algorithm().Hash.Append(nil, encoder.AppendSigned1(nil, payload)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := encoder.AppendEnvelope(nil, payload, nil, signature)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	o := opener(t)
+	trust := artefact.Trust{Anchors: s.anchor, At: time.Now()}
+	if _, err := o.Voucher(t.Context(), codec.FormatJWS, sealed("ES256"), trust); err != nil {
+		t.Error(err)
+	}
+	for _, other := range []string{"PS256", "EdDSA"} {
+		if _, err := o.Voucher(t.Context(), codec.FormatJWS, sealed(other), trust); !decision.Is(err, decision.BadSignature) {
+			t.Errorf("stated is %s: error %v", other, err)
 		}
 	}
 }

@@ -126,6 +126,7 @@ func TestWhoIsADeviceHere(t *testing.T) {
 	valid := certify(t, ca, &x509.Certificate{Subject: named})
 	deep := certify(t, between, &x509.Certificate{Subject: named})
 	past := certify(t, ca, &x509.Certificate{Subject: named, NotBefore: time.Now().Add(-30 * time.Minute), NotAfter: time.Now().Add(-time.Minute)})
+	future := certify(t, ca, &x509.Certificate{Subject: named, NotBefore: time.Now().Add(time.Minute), NotAfter: time.Now().Add(30 * time.Minute)})
 	module := certify(t, ca, &x509.Certificate{Subject: pkix.Name{CommonName: "x"}, ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: hardwareName(t, "HW-7")}}})
 	strange := certify(t, ca, &x509.Certificate{Subject: named, ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 32473, 2}, Critical: true, Value: []byte{5, 0}}}})
 	twice := certify(t, ca, &x509.Certificate{Subject: pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "A"}, {Type: asn1.ObjectIdentifier{2, 5, 4, 5}, Value: "B"}}}})
@@ -138,6 +139,8 @@ func TestWhoIsADeviceHere(t *testing.T) {
 		serial string
 		kind   decision.Kind
 	}{
+		"not yet valid": {[]*x509.Certificate{future.cert}, plain, "", decision.BadCertificate},
+		"not yet valid, which is not having outlived": {[]*x509.Certificate{future.cert}, lenient, "", decision.BadCertificate},
 		"known":                       {[]*x509.Certificate{valid.cert}, plain, "A-1", ""},
 		"with its issuers":            {[]*x509.Certificate{deep.cert, between.cert, ca.cert}, plain, "A-1", ""},
 		"issuer missing":              {[]*x509.Certificate{deep.cert}, plain, "", decision.UnknownManufacturer},
