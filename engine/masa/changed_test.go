@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"testing"
 	"time"
 
@@ -165,5 +167,25 @@ func TestARegistrarIsLookedAtAgainWhenMoreIsValid(t *testing.T) {
 	}
 	if v := w.join(1).voucher(); v.Leaves.Assertion != codec.AssertionVerified {
 		t.Errorf("tomorrow the assertion is %v", v.Leaves.Assertion)
+	}
+}
+
+// TestLongCertificatesAreNotRemembered: strangers decide how long theirs are.
+func TestLongCertificatesAreNotRemembered(t *testing.T) {
+	w := newWorld(t)
+	w.join(0).voucher()
+	w.join(0).voucher()
+	if n := w.masa.Remembered(); n != 1 {
+		t.Fatalf("%d requesters are remembered, want the one", n)
+	}
+	j := w.join(0)
+	j.requestSigner = newEntity(t, "Registrar", w.domain, asRegistrar, func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 32473, 3}, Value: make([]byte, 40<<10)}}
+	})
+	j.pledge.ProximityRegistrarCert = nil
+	j.pledge.ProximityRegistrarPubk = j.requestSigner.cert.RawSubjectPublicKeyInfo
+	j.voucher()
+	if n := w.masa.Remembered(); n != 1 {
+		t.Errorf("%d requesters are remembered, one of them with 40 KiB", n)
 	}
 }

@@ -1,0 +1,8 @@
+package masa
+
+// Remembered is how many requesters are remembered.
+func (s *Service) Remembered() int {
+	s.requesters.mu.Lock()
+	defer s.requesters.mu.Unlock()
+	return s.requesters.order.Len()
+}
