@@ -1,8 +1,10 @@
 package registrar
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,7 +75,8 @@ func (a *attempt) identifyIDevID() error {
 	return nil
 }
 
-// identify is device.Identify for serial numbers that the database can hold.
+// identify is device.Identify for serial numbers that the database can hold, and
+// for devices that no manufacturer passes off as another's.
 func identify(chain []*x509.Certificate, all *makers, now time.Time) (*device.Identity, error) {
 	who, err := device.Identify(chain[:min(len(chain), sign.MaxChain)], all.list, now)
 	if err != nil {
@@ -82,7 +85,34 @@ func identify(chain []*x509.Certificate, all *makers, now time.Time) (*device.Id
 	if n := len(who.ID.Serial); n > maxSerial {
 		return nil, decision.Refuse(decision.NoSerialNumber, "the serial number in the IDevID has %d octets, the limit is %d", n, maxSerial)
 	}
+	if other := all.issuerOf(who); other != "" {
+		return nil, decision.Refuse(decision.BadCertificate, "the IDevID of %q was issued by manufacturer %s and states the key identifier of a CA of manufacturer %s as its issuer's", chain[0].Subject, who.Manufacturer.Name, other)
+	}
 	return who, nil
+}
+
+// issuerOf returns the other manufacturer whose CA an IDevID states as its
+// issuer, "" for none. The authority key identifier is part of a device's name,
+// and it says what who issued the certificate wants it to say.
+func (all *makers) issuerOf(who *device.Identity) string {
+	issuer := who.Chain[min(1, len(who.Chain)-1)]
+	for i := range all.list {
+		m := &all.list[i]
+		if m.Name == who.Manufacturer.Name {
+			continue
+		}
+		for _, c := range slices.Concat(m.Anchors, m.Intermediates) {
+			named := who.ID.IssuerKeyID == string(c.SubjectKeyId)
+			if !named && len(who.ID.IssuerKeyID) == sha256.Size {
+				sum := sha256.Sum256(c.RawSubjectPublicKeyInfo) // stands for a CA where devices have no AKI
+				named = who.ID.IssuerKeyID == string(sum[:])
+			}
+			if named && !bytes.Equal(c.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo) {
+				return m.Name
+			}
+		}
+	}
+	return ""
 }
 
 // identities remembers what the IDevIDs that were verified last say: a device
