@@ -123,7 +123,7 @@ func (s *Service) AddManufacturer(ctx context.Context, m Manufacturer) error {
 	if err != nil {
 		return err
 	}
-	return s.loadMakers(ctx)
+	return s.loadMakers(context.WithoutCancel(ctx)) // it is durable: it holds
 }
 
 // ListManufacturers returns all manufacturers in the order of their names. The
