@@ -9,7 +9,9 @@ import (
 	"math/big"
 	"testing"
 
+	"github.com/vouchmill/vouchmill/codec/est"
 	"github.com/vouchmill/vouchmill/engine/artefact"
+	"github.com/vouchmill/vouchmill/engine/ca"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/registrar"
 )
@@ -46,4 +48,36 @@ func TestAManufacturerNamesNoDeviceOfAnother(t *testing.T) {
 	_, err := q.ask(q.pvr())
 	wantKind(t, err, decision.BadCertificate)
 	p.voucher()
+}
+
+// A further CA of the domain, as at a rollover, may choose the serial number of a
+// certificate that was issued here: that makes it no device's.
+func TestASerialNumberMakesNoCertificateOfADevice(t *testing.T) {
+	key := newKey(t)
+	next := must[*ca.Authority](t)(ca.NewRoot(ca.RootParams{CommonName: "Next Site CA", Key: key, NotBefore: epoch.AddDate(-1, 0, 0), NotAfter: epoch.AddDate(20, 0, 0), PathLen: -1}, ca.Options{})).Certificate()
+	w := newSite(t, func(c *registrar.Config) { c.CACerts = []*x509.Certificate{c.Chain[1], next} })
+	p, cert, ldevid := w.joined("SN-0001")
+	forged := must[*x509.Certificate](t)(x509.ParseCertificate(must[[]byte](t)(x509.CreateCertificate(rand.Reader,
+		&x509.Certificate{SerialNumber: cert.SerialNumber, RawSubject: cert.RawSubject, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter}, next, ldevid.Public(), key))))
+	_, err := w.reenroll([]*x509.Certificate{forged}, csr(t, newKey(t), est.CSRParams{Subject: p.subject()}))
+	wantKind(t, err, decision.NotEnrolled)
+}
+
+// A device that is refused while its MASA is asked gets no voucher, and nothing
+// that follows from one.
+func TestARefusalIsSeenByAnExchangeUnderWay(t *testing.T) {
+	w := newSite(t)
+	w.masa.set(func(m *masa) {
+		m.answer = func(*registrar.Call, *registrar.Reply) {
+			if _, err := w.registrar.Refuse(t.Context(), "SN-0001"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	p := w.pledge("SN-0001")
+	_, err := p.ask(p.pvr())
+	wantKind(t, err, decision.DeviceRefused)
+	if info, err := w.registrar.ShowDevice(t.Context(), "SN-0001"); err != nil || info.VoucherAt != nil {
+		t.Errorf("%+v, %v", info, err)
+	}
 }
