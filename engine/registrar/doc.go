@@ -26,7 +26,10 @@
 // about vouchers as far as the manufacturer's voucher-trust goes; a voucher is
 // checked for device, nonce and pin before it is passed on, octet for octet.
 // Whoever gets a certificate was answered with a voucher for the key of the
-// IDevID, and the device's audit log was in order. Telemetry decides nothing.
+// IDevID, and the device's audit log was in order. Where the manufacturer's entry
+// has the keys of the log, what the MASA shows of it must be proven, and a log that
+// takes back what it once proved is a reason against a device. Telemetry decides
+// nothing.
 //
 // The database is believed: who can write to it can admit devices. It holds no
 // keys. The network of [Config] must keep the duties that [Network] lists.
