@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/vouchmill/vouchmill/engine"
 	"github.com/vouchmill/vouchmill/engine/artefact"
@@ -119,14 +118,16 @@ func TestRequestsThatWaitShareABatch(t *testing.T) {
 		<-started
 	}
 	g.leave <- struct{}{}
-	for signer.Stats().Items < 33 {
+	answered := make(chan struct{})
+	go func() { all.Wait(); close(answered) }()
+	for waiting := true; waiting; {
 		select {
 		case <-g.enter:
 			g.leave <- struct{}{}
-		case <-time.After(time.Millisecond):
+		case <-answered:
+			waiting = false
 		}
 	}
-	all.Wait()
 	if s := signer.Stats(); s.Batches > 32 {
 		t.Errorf("33 requests in %d batches", s.Batches)
 	}
