@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -35,6 +36,18 @@ func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
 	return key.Public(), nil
 }
 
+// privateOctets returns the private number of an ECDSA key in memory that is the
+// caller's to overwrite. What [ecdsa.PrivateKey.Bytes] returns is not: it is the
+// very memory that crypto/ecdsa keeps of the key and signs from, on other
+// goroutines too. The error is a *KeyError.
+func privateOctets(key *ecdsa.PrivateKey) ([]byte, error) {
+	octets, err := key.Bytes()
+	if err != nil {
+		return nil, &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+	}
+	return bytes.Clone(octets), nil
+}
+
 // checkPrivate refuses a software key whose halves do not belong together.
 // EdDSA in particular gives its private key away when it signs beside another
 // public key. Keys that live elsewhere are taken at their word.
@@ -45,9 +58,9 @@ func checkPrivate(key crypto.Signer) error {
 	var derived crypto.PublicKey
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
-		octets, err := k.Bytes()
+		octets, err := privateOctets(k)
 		if err != nil {
-			return &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+			return err
 		}
 		defer clear(octets)
 		again, err := ecdsa.ParseRawPrivateKey(k.Curve, octets)

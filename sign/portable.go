@@ -55,9 +55,9 @@ type portableKey struct {
 
 func newPortableSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
 	private := key.(*ecdsa.PrivateKey)
-	octets, err := private.Bytes()
+	octets, err := privateOctets(private)
 	if err != nil {
-		return nil, &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+		return nil, err
 	}
 	defer clear(octets)
 	k := &portableKey{}

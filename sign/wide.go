@@ -42,9 +42,9 @@ func (l *lockedReader) Read(p []byte) (int, error) {
 }
 
 func newWideSigner(_ *Algorithm, key crypto.Signer, opts Options) (Signer, error) {
-	octets, err := key.(*ecdsa.PrivateKey).Bytes()
+	octets, err := privateOctets(key.(*ecdsa.PrivateKey))
 	if err != nil {
-		return nil, &KeyError{Reason: "the private key is not in [1, n-1]", Err: err}
+		return nil, err
 	}
 	defer clear(octets)
 	if opts.Rand == nil {
