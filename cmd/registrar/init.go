@@ -53,7 +53,8 @@ func newInit(o *shared) *cobra.Command {
 		Long: `Makes the directory DIR with everything 'registrar serve --config DIR/registrar.yaml'
 needs: domain-ca.pem and domain-ca.key (20 years), registrar.pem and registrar.key
 with the names of the URL and of --san, registrar.yaml, and the state, with the
-first manufacturer where one is given. Nothing is ever overwritten.`,
+first manufacturer where one is given. Nothing is ever overwritten. A registrar
+whose URL is not this machine's own announces itself by multicast DNS (announce).`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.run(); err != nil {
@@ -154,6 +155,11 @@ func (f *initFlags) fill(folder *material.Folder, u *url.URL, names ca.ServerNam
 	}
 	s := defaults("")
 	s.url, s.admit = u.String(), f.admit
+	host, err := ca.ParseServerNames(u.Hostname())
+	if err != nil {
+		return program.Usagef("--url: %w", err)
+	}
+	s.announce = !host.Loopback()
 	if err := writeConfig(folder, s.table()); err != nil {
 		return err
 	}

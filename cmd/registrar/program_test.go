@@ -359,3 +359,17 @@ func TestNamesOfADomainFit(t *testing.T) {
 	}
 	call("init", "--dir", filepath.Join(t.TempDir(), "d"), "--url", "https://localhost", "--cn", strings.Repeat("ü", 100)).want(t, 0)
 }
+
+// A registrar that others can reach announces itself, one of this machine alone
+// does not.
+func TestInitAnnouncesWhatOthersCanReach(t *testing.T) {
+	for url, want := range map[string]string{"https://localhost:8443": "\nannounce: false\n", "https://127.0.0.1": "\nannounce: false\n",
+		"https://registrar.example.com": "\nannounce: true\n", "https://192.0.2.1:8443": "\nannounce: true\n"} {
+		dir := filepath.Join(t.TempDir(), "r")
+		call("init", "--dir", dir, "--url", url, "--san", "localhost").want(t, program.Done)
+		text, err := os.ReadFile(filepath.Join(dir, "registrar.yaml"))
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: no %q in the configuration, %v", url, want, err)
+		}
+	}
+}
