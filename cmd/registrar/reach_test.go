@@ -108,3 +108,9 @@ func TestOtherMachinesAdministerWithACertificate(t *testing.T) {
 		tr.CloseIdleConnections()
 	}
 }
+
+func TestDevicesAreNoOperators(t *testing.T) {
+	h := newHome(t)
+	h.set(t, "admin-listen: 127.0.0.1:0\nadmin-client-ca: "+filepath.Join(h.dir, fileCA)+"\n")
+	h.call("serve").want(t, program.Usage, "every device could administer this registrar")
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -157,6 +159,11 @@ func (sv *server) listen(ctx context.Context) error {
 		anchors, err := material.LoadCertificates("admin-client-ca", sv.s.adminCA...)
 		if err != nil {
 			return err
+		}
+		if own := sv.role.authority; slices.ContainsFunc(anchors, func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawSubjectPublicKeyInfo, own.RawSubjectPublicKeyInfo)
+		}) {
+			return program.Usagef("admin-client-ca: it is the CA that certifies devices, so that every device could administer this registrar; use one of its own")
 		}
 		l, err := admin.ListenTLS(sv.s.adminListen, func() (*tls.Certificate, error) { return sv.role.tls, nil }, anchors)
 		if err != nil {
