@@ -72,9 +72,9 @@ func TestAWorldWithAHoleShowsIt(t *testing.T) {
 
 // story is how large the world of a seed is: every 25th has hundreds of devices.
 func story(seed uint64) Options {
-	o := Options{Devices: 20 + int(seed%5)*8, Attacks: 40, Trouble: []int{5, 20, 60}[seed%3], Wild: seed%2 == 0}
+	o := Options{Devices: 12 + int(seed%5)*5, Attacks: 30, Trouble: []int{5, 20, 60}[seed%3], Wild: seed%2 == 0}
 	if seed%25 == 0 {
-		o.Devices, o.Attacks = 300, 150
+		o.Devices, o.Attacks = 200, 100
 	}
 	return o
 }

@@ -160,8 +160,22 @@ func (s *site) answer(c *request) reply {
 		return reply{status: 404}
 	}
 	answer := w.replied(handler(w.value(c)))
-	answer.died = s.rest()
+	if answer.died = s.rest(); answer.died && len(c.peer) > 0 {
+		s.recall(c.peer[0])
+	}
 	return answer
+}
+
+// recall finds out, after a crash, whether a voucher counts as given: what is on
+// record may have been on its way, and only the record tells.
+func (s *site) recall(idevid *x509.Certificate) {
+	d := s.w.bySerial(idevid.Subject.SerialNumber)
+	if d == nil || !d.identity.Chain[0].Equal(idevid) {
+		return
+	}
+	if info, err := s.service.ShowDevice(s.w.ctx, d.id().String()); err == nil && info.VoucherAt != nil {
+		s.given[sha256.Sum256(idevid.RawSubjectPublicKeyInfo)] = true
+	}
 }
 
 func (s *site) requestVoucher(r *exchange.Request) (*exchange.Answer, error) {
