@@ -44,6 +44,9 @@ func TestFullDiskStopsTheRunAndItGoesOnLater(t *testing.T) {
 	dir := t.TempDir()
 	var free atomic.Int64
 	free.Store(300 << 20)
+	if testing.Short() {
+		free.Store(180 << 20)
+	}
 	opt := store.Options{
 		Create: true, CommitBytes: 256 << 10, Reserve: 1 << 20,
 		FreeSpace: func(string) (uint64, error) { return uint64(max(0, free.Add(-1<<20))), nil },
