@@ -29,6 +29,9 @@ func loopback(t *testing.T) *net.Interface {
 			return &all[i]
 		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("this machine has no loopback interface")
+	}
 	t.Skip("this machine has no loopback interface")
 	return nil
 }

@@ -116,6 +116,9 @@ func loopback(t *testing.T) *net.Interface {
 			return &all[i]
 		}
 	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("there is no loopback interface")
+	}
 	t.Skip("there is no loopback interface")
 	return nil
 }
