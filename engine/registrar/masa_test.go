@@ -321,11 +321,45 @@ func TestOutcomeWaitsForThePledge(t *testing.T) {
 }
 
 func TestExchangeEndsInTime(t *testing.T) {
-	w := newSite(t, func(c *registrar.Config) { c.MASATimeout = 11 * time.Second }, timers(11*time.Second))
-	w.slow("/requestvoucher")
+	timeout := make(chan func(), 1)
+	w := newSite(t, func(c *registrar.Config) {
+		c.MASATimeout = 11 * time.Second
+		c.AfterFunc = func(d time.Duration, f func()) func() bool {
+			if d == c.MASATimeout {
+				timeout <- f
+			}
+			return func() bool { return true }
+		}
+	})
+	_, called := w.slow("/requestvoucher")
+	go func() {
+		<-called
+		(<-timeout)()
+	}()
 	p := w.pledge("SN-0001")
 	_, err := p.ask(p.pvr())
 	wantKind(t, err, decision.MASATimeout)
+}
+
+// Time that is up before the MASA was asked is no fault of the MASA's.
+func TestTimeUpBeforeTheMASAIsAsked(t *testing.T) {
+	w := newSite(t, func(c *registrar.Config) {
+		c.MASATimeout = 11 * time.Second
+		c.AfterFunc = func(d time.Duration, f func()) func() bool {
+			if d == c.MASATimeout {
+				f()
+			}
+			return func() bool { return true }
+		}
+	})
+	p := w.pledge("SN-0001")
+	_, err := p.ask(p.pvr())
+	if r := wantKind(t, err, decision.Overloaded); r.RetryAfter == 0 {
+		t.Error("the pledge is not told when to come back")
+	}
+	if n := len(w.masa.made("")); n != 0 {
+		t.Errorf("%d calls", n)
+	}
 }
 
 // A pledge that hangs up is no fault of this side, and gets its voucher later.

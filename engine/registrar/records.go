@@ -227,7 +227,8 @@ func put(tx state.Tx, key []byte, record any) error {
 	return tx.Set(key, append([]byte{recordVersion}, value...))
 }
 
-// stored says what a peer is told of an error of the database.
+// stored says what a peer is told of an error of the database, or of other work
+// of this side's that could not be done or was given up.
 func stored(err error) error {
 	var refusal *decision.Refusal
 	switch {
@@ -235,7 +236,7 @@ func stored(err error) error {
 		return err
 	case errors.Is(err, state.ErrFull):
 		return decision.Refuse(decision.StorageFull, "%w", err).After(storageRetry)
-	case errors.Is(err, state.ErrClosed):
+	case errors.Is(err, state.ErrClosed), errors.Is(err, errClosing), errors.Is(err, errTimeout):
 		return decision.Refuse(decision.Overloaded, "%w", err).After(storageRetry)
 	}
 	return decision.Refuse(decision.Internal, "%w", err)

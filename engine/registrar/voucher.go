@@ -194,7 +194,7 @@ func (s *Service) obtain(f *flight, a *attempt, p *pledgeRequest, m *masa, admit
 	}
 	request, err := s.registrarRequest(ctx, a.who, p, admitted.sent)
 	if err != nil {
-		return nil, a.trail.Refuse(decision.Internal, "registrar-request", "%w", err)
+		return nil, a.trail.Fail("registrar-request", decision.Of(stored(err)))
 	}
 	a.trail.Pass("registrar-request", "created-on %s", admitted.sent)
 	format, body, err := s.askVoucher(ctx, m, p, request)

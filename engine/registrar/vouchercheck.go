@@ -21,10 +21,12 @@ func (s *Service) checkVoucher(ctx context.Context, a *attempt, m *masa, p *pled
 	anchors := m.maker.VoucherTrust
 	v, err := s.opener.Voucher(ctx, format, body, artefact.Trust{Anchors: anchors, At: a.r.Now, Enclosed: len(anchors) == 0})
 	if err != nil {
-		refusal := decision.Of(err)
 		kind := decision.MASAFailed
-		if refusal.Kind == decision.BadSignature {
+		switch refusal := decision.Of(stored(err)); refusal.Kind {
+		case decision.BadSignature:
 			kind = decision.VoucherMismatch
+		case decision.Overloaded:
+			return nil, nil, a.trail.Fail("voucher-signature", refusal)
 		}
 		return nil, nil, a.trail.Refuse(kind, "voucher-signature", "the MASA at %s: %w", m.origin, err)
 	}

@@ -99,7 +99,7 @@ func (c *core) acquire() (*shared, error) {
 
 // View implements DB.
 func (c *core) View(ctx context.Context, f func(Reader) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	s, err := c.acquire()
@@ -115,7 +115,7 @@ func (c *core) View(ctx context.Context, f func(Reader) error) error {
 
 // Update implements DB.
 func (c *core) Update(ctx context.Context, f func(Tx) error) error {
-	if err := ctx.Err(); err != nil {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	u := &update{ctx: ctx, f: f, done: make(chan struct{})}
@@ -128,7 +128,7 @@ func (c *core) Update(ctx context.Context, f func(Tx) error) error {
 	case <-ctx.Done():
 	}
 	if u.turn.CompareAndSwap(false, true) {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	<-u.done
 	return u.err
@@ -251,9 +251,9 @@ func (c *core) run(g *group) {
 // mayRun takes the turn of u and says why its function is not called.
 func (c *core) mayRun(u *update, g *group) error {
 	if !u.turn.CompareAndSwap(false, true) {
-		return u.ctx.Err()
+		return context.Cause(u.ctx)
 	}
-	if err := u.ctx.Err(); err != nil {
+	if err := context.Cause(u.ctx); err != nil {
 		return err
 	}
 	if c.dead() {

@@ -25,7 +25,7 @@ func (v *view) ready() error {
 	if v.finished {
 		return ErrFinished
 	}
-	return v.ctx.Err()
+	return context.Cause(v.ctx)
 }
 
 func (v *view) Get(key []byte) ([]byte, error) {
