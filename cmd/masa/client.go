@@ -16,6 +16,7 @@ import (
 	"github.com/vouchmill/vouchmill/cmd/internal/config"
 	"github.com/vouchmill/vouchmill/cmd/internal/devicelist"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
+	"github.com/vouchmill/vouchmill/cmd/internal/status"
 )
 
 // A call is a command that asks the API.
@@ -111,19 +112,9 @@ func newStatus() *cobra.Command {
 		if err := admin.Get(c.ctx, c.client, "/status", &s); err != nil {
 			return err
 		}
-		return c.print(s, func(out io.Writer) {
-			w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-			defer w.Flush()
-			fmt.Fprintf(w, "started\t%s\n", showTime(s.Started))
-			fmt.Fprintf(w, "connections\t%d open, %d in all, %d refused, %d handshakes failed\n", s.Web.Open, s.Web.Connections, s.Web.ConnectionsRefused, s.Web.HandshakesFailed)
-			fmt.Fprintf(w, "requests\t%d in work, %d answered, %d left\n", s.Web.InWork, s.Web.Answered, s.Web.ClientsGone)
-			for kind, n := range s.Web.Refused {
-				fmt.Fprintf(w, "refused\t%d %s\n", n, kind)
-			}
-			for name, n := range s.Vouchers {
-				fmt.Fprintf(w, "%s\t%d\n", name, n)
-			}
-			fmt.Fprintf(w, "signatures\t%d made in %d batches, %d checked in %d batches\n", s.SignItems, s.SignBatches, s.VerifyItems, s.VerifyBatches)
-		})
+		if c.json {
+			return c.print(s, nil)
+		}
+		return program.IOError(status.Print(c.cmd.OutOrStdout(), append(s.Facts(), status.Counts(s.Vouchers)...)))
 	})}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/vouchmill/vouchmill/cmd/internal/admin"
 	"github.com/vouchmill/vouchmill/cmd/internal/material"
 	"github.com/vouchmill/vouchmill/cmd/internal/program"
+	"github.com/vouchmill/vouchmill/cmd/internal/status"
 	"github.com/vouchmill/vouchmill/cmd/internal/web"
 	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
@@ -213,20 +214,13 @@ func serialFrom(s *settings) codec.SerialSource {
 
 // statusJSON is what masa status shows.
 type statusJSON struct {
-	Started  time.Time         `json:"started"`
-	Web      web.Stats         `json:"web"`
+	status.Server
 	Vouchers map[string]uint64 `json:"vouchers"`
-	// Batches and Items say how well requests share batches.
-	SignBatches   uint64 `json:"sign-batches"`
-	SignItems     uint64 `json:"sign-items"`
-	VerifyBatches uint64 `json:"verify-batches"`
-	VerifyItems   uint64 `json:"verify-items"`
 }
 
 func (v *server) status() any {
-	signed, verified := v.role.signer.Stats(), v.role.verifier.Stats()
 	c := &v.counts
-	return statusJSON{Started: v.started, Web: v.web.Stats(), SignBatches: signed.Batches, SignItems: signed.Items, VerifyBatches: verified.Batches, VerifyItems: verified.Items,
+	return statusJSON{Server: status.Of(v.started, v.web.Stats(), v.role.signer.Stats(), v.role.verifier.Stats()),
 		Vouchers: map[string]uint64{"proximity": c.proximity.Load(), "verified": c.verified.Load(), "logged": c.logged.Load(), "preissued": c.preissued.Load(),
 			"replayed": c.replayed.Load(), "audit-logs": c.auditLogs.Load(), "refusals-on-record": c.recorded.Load()}}
 }

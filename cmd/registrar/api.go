@@ -32,11 +32,13 @@ const (
 	apiExplain       = "/device/explain"
 	apiRevoke        = "/certificates/revoke"
 	apiCRL           = "/certificates/crl"
+	apiStatus        = "/status"
 )
 
-// newAPI is the admin API of a registrar.
-func newAPI(s *registrar.Service) http.Handler {
-	a := api{s}
+// newAPI is the admin API of a registrar. counted is what the server has counted,
+// nil in a command.
+func newAPI(s *registrar.Service, counted func() *Counted) http.Handler {
+	a := api{s, counted}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+apiManufacturers, admin.Handle(a.manufacturers))
 	mux.Handle("POST "+apiManufacturers, admin.Handle(a.addManufacturer))
@@ -48,10 +50,14 @@ func newAPI(s *registrar.Service) http.Handler {
 	mux.Handle("GET "+apiExplain, admin.Handle(a.explain))
 	mux.Handle("POST "+apiRevoke, admin.Handle(a.revoke))
 	mux.Handle("GET "+apiCRL, admin.Handle(a.crl))
+	mux.Handle("GET "+apiStatus, admin.Handle(a.status))
 	return mux
 }
 
-type api struct{ s *registrar.Service }
+type api struct {
+	s       *registrar.Service
+	counted func() *Counted
+}
 
 // refused gives errors that are the caller's their status.
 func refused(err error) error {

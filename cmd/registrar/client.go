@@ -37,7 +37,7 @@ func (o *shared) with(cmd *cobra.Command, keys bool, f func(c *console) error) e
 		if err != nil {
 			return nil, nil, err
 		}
-		return newAPI(r.service), r, nil
+		return newAPI(r.service, nil), r, nil
 	})
 	if err != nil {
 		return program.IOError(err)

@@ -38,6 +38,6 @@ Exit codes: 0 done; 1 some of the work was refused, or there is no such device;
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.config, "config", defaultConfig, "configuration of the registrar")
 	flags.BoolVar(&o.asJSON, "json", false, "print JSON; a line each for what is a list")
-	root.AddCommand(newInit(&o), newServe(&o), newManufacturers(&o), newDevices(&o), newCertificates(&o), newProxy(), program.NewVersion(), program.NewMan())
+	root.AddCommand(newInit(&o), newServe(&o), newManufacturers(&o), newDevices(&o), newCertificates(&o), newStatus(&o), newProxy(), program.NewVersion(), program.NewMan())
 	return root
 }

@@ -33,6 +33,8 @@ type role struct {
 	service   *registrar.Service
 	tls       *tls.Certificate // nil without keys
 	authority *x509.Certificate
+	signing   *sigpool.Signer   // nil without keys
+	verifying *sigpool.Verifier // nil without keys
 	db        *state.Badger
 	closers   []func() error // in the order of their making
 }
@@ -196,26 +198,24 @@ func (r *role) withKeys(cmd *cobra.Command, s *settings, cfg *registrar.Config, 
 		return err
 	}
 	r.closers = append(r.closers, signer.Close)
-	signing, err := sigpool.NewSigner(signer, engine.OnlineConfig{})
-	if err != nil {
+	if r.signing, err = sigpool.NewSigner(signer, engine.OnlineConfig{}); err != nil {
 		return err
 	}
-	r.closing(signing.Close)
+	r.closing(r.signing.Close)
 	verifier, err := sign.NewVerifier(sign.VerifierOptions{})
 	if err != nil {
 		return err
 	}
-	verifying, err := sigpool.NewVerifier(verifier, engine.OnlineConfig{})
-	if err != nil {
+	if r.verifying, err = sigpool.NewVerifier(verifier, engine.OnlineConfig{}); err != nil {
 		return err
 	}
-	r.closing(verifying.Close)
+	r.closing(r.verifying.Close)
 	key, err := material.OpenKey(cmd, "ca-key", s.caKey, pass)
 	if err != nil {
 		return err
 	}
 	r.closers = append(r.closers, key.Close)
-	cfg.Signer, cfg.Verifier = signing, verifying
+	cfg.Signer, cfg.Verifier = r.signing, r.verifying
 	if cfg.Authority, err = ca.New(authority, key.Signer, ca.Options{}); err != nil {
 		return program.Usagef("ca-certificate %s, ca-key %s: %w", s.caCertificate, s.caKey, err)
 	}

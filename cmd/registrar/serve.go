@@ -97,13 +97,16 @@ type server struct {
 	listeners []net.Listener
 	at        *url.URL
 	admin     []net.Listener
+	started   time.Time
+	events    tally
 }
 
 func serve(cmd *cobra.Command, s *settings) (err error) {
 	ctx := cmd.Context()
 	log := newLog(cmd, s)
 	certificate := web.NewCertificate(nil)
-	r, err := openRole(cmd, s, use{keys: true, observe: observer(log), network: func(c *tls.Certificate) registrar.Network {
+	sv := &server{s: s, log: log, started: time.Now()}
+	r, err := openRole(cmd, s, use{keys: true, observe: sv.events.counting(observer(log)), network: func(c *tls.Certificate) registrar.Network {
 		certificate.Set(c)
 		return masaclient.New(masaclient.Config{Certificate: certificate.Get})
 	}})
@@ -111,7 +114,7 @@ func serve(cmd *cobra.Command, s *settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, program.IOError(r.Close())) }()
-	sv := &server{s: s, log: log, role: r}
+	sv.role = r
 	sv.warn()
 	if sv.web, err = web.New(web.Config{Routes: routes(r.service), Certificate: certificate.Get, Log: log, Limits: s.limits()}); err != nil {
 		return err
@@ -216,7 +219,7 @@ func (sv *server) run(ctx context.Context, ready func()) error {
 	})()
 	ended := make(chan error, 2)
 	go func() { ended <- sv.web.Run(ctx, sv.listeners, ready) }()
-	go func() { ended <- admin.Serve(ctx, newAPI(sv.role.service), sv.admin...) }()
+	go func() { ended <- admin.Serve(ctx, newAPI(sv.role.service, sv.counted), sv.admin...) }()
 	announced := make(chan error, 1)
 	go func() { announced <- sv.announce(ctx) }()
 	err := <-ended

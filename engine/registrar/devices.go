@@ -60,11 +60,17 @@ func moment(unix int64) *time.Time {
 func (s *Service) info(id device.ID, dev *deviceRecord) *DeviceInfo {
 	x := &DeviceInfo{Device: id.String(), Serial: id.Serial, Issuer: hexID([]byte(id.IssuerKeyID)), Manufacturer: dev.Manufacturer,
 		Standing: dev.Standing, Key: hexID(dev.Seen), FirstSeen: moment(dev.FirstSeen), LastSeen: moment(dev.LastSeen)}
-	x.KeyChanged = len(dev.Key) > 0 && len(dev.Seen) > 0 && !bytes.Equal(dev.Key, dev.Seen)
+	x.KeyChanged = dev.keyChanged()
 	if m := dev.Voucher; m != nil {
 		x.VoucherAt, x.Verdict, x.Reason = moment(m.At), m.Verdict, m.Reason
 	}
 	return x
+}
+
+// keyChanged reports whether a device came with another key than the one that
+// its standing is bound to.
+func (d *deviceRecord) keyChanged() bool {
+	return len(d.Key) > 0 && len(d.Seen) > 0 && !bytes.Equal(d.Key, d.Seen)
 }
 
 // MaxPage is how many devices one page of a listing holds at most.

@@ -16,6 +16,14 @@ import (
 	"github.com/vouchmill/vouchmill/sign/wide"
 )
 
+// Version is that of the module this program was built from.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
 // NewVersion makes the sub-command version.
 func NewVersion() *cobra.Command {
 	return &cobra.Command{
@@ -23,12 +31,8 @@ func NewVersion() *cobra.Command {
 		Short: "Print the version and what signs here",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			version := "(devel)"
-			if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-				version = info.Main.Version
-			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s %s %s %s/%s\n", cmd.Root().Name(), version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintf(out, "%s %s %s %s/%s\n", cmd.Root().Name(), Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			key, err := sign.GenerateKey(sign.ES256, nil)
 			if err != nil {
 				return err
