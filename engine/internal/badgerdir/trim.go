@@ -39,15 +39,15 @@ func trimZeros(path string, size int64) error {
 // lastNonZero is where the zeros at the end of the first size octets of r begin.
 // It reads those and little more.
 func lastNonZero(r io.ReaderAt, size int64) (int64, error) {
-	buf := make([]byte, 256<<10)
+	buf, zeros := make([]byte, 256<<10), make([]byte, 256<<10)
 	for end := size; end > 0; {
 		part := buf[:min(end, int64(len(buf)))]
 		end -= int64(len(part))
 		if _, err := r.ReadAt(part, end); err != nil && err != io.EOF {
 			return 0, err
 		}
-		if n := len(bytes.TrimRight(part, "\x00")); n > 0 {
-			return end + int64(n), nil
+		if !bytes.Equal(part, zeros[:len(part)]) {
+			return end + int64(len(bytes.TrimRight(part, "\x00"))), nil
 		}
 	}
 	return 0, nil
