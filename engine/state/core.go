@@ -24,7 +24,8 @@ type backend interface {
 // A core is a DB over a backend. Updates wait in a queue; while there are any,
 // one goroutine, the committer, takes as many as wait, runs them one after the
 // other, commits what they wrote at once and answers them. There is none while
-// there is nothing to do.
+// there is nothing to do: who comes then is the committer of its own update, which
+// costs no goroutine, and leaves what came meanwhile to one.
 type core struct {
 	b backend
 
@@ -119,8 +120,13 @@ func (c *core) Update(ctx context.Context, f func(Tx) error) error {
 		return err
 	}
 	u := &update{ctx: ctx, f: f, done: make(chan struct{})}
-	if err := c.enqueue(u); err != nil {
+	idle, err := c.enqueue(u)
+	if err != nil {
 		return err
+	}
+	if idle {
+		c.lead(u)
+		return u.err
 	}
 	select {
 	case <-u.done:
@@ -134,21 +140,23 @@ func (c *core) Update(ctx context.Context, f func(Tx) error) error {
 	return u.err
 }
 
-func (c *core) enqueue(u *update) error {
+// enqueue puts u into the queue or, where there is no committer, makes the caller
+// the committer.
+func (c *core) enqueue(u *update) (idle bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || c.dead() {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if failed := c.failed.Load(); failed != nil {
-		return failed
+		return false, failed
 	}
-	c.queue = append(c.queue, u)
 	if !c.working {
 		c.working = true
-		go c.work(&group{})
+		return true, nil
 	}
-	return nil
+	c.queue = append(c.queue, u)
+	return false, nil
 }
 
 // Close implements DB.
@@ -179,6 +187,20 @@ type group struct {
 	base    *shared   // what they read; nil in a group that was not begun
 	room    error     // why none of them is called
 	written overlay   // by those that ran, over base
+}
+
+// lead is the committer on the goroutine of u's caller, for u alone.
+func (c *core) lead(u *update) {
+	g := &group{updates: []*update{u}}
+	defer func() { // even when u's function ends the goroutine
+		if len(g.updates) == 0 {
+			g = c.take()
+		}
+		if g != nil {
+			go c.work(g)
+		}
+	}()
+	c.run(g)
 }
 
 // work is the committer. It ends when nothing waits.

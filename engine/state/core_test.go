@@ -259,3 +259,55 @@ func TestWhatWaitsWhenTheProcessDiesIsNotCalled(t *testing.T) {
 	closed(func(Tx) error { t.Error("it was called"); return nil })
 	wg.Wait()
 }
+
+func TestWhoFindsNobodyAtWorkDoesItsOwnUpdateAndNoOther(t *testing.T) {
+	c, b := newHeld()
+	var wg sync.WaitGroup
+	first := make(chan struct{})
+	wg.Go(func() {
+		defer close(first)
+		if err := put(c, "first"); err != nil {
+			t.Error(err)
+		}
+	})
+	<-b.began
+	wg.Go(func() { _ = put(c, "second") })
+	c.waiting(1)
+	b.end <- nil
+	<-b.began // the second's commit is under way, and lasts
+	<-first
+	b.end <- nil
+	wg.Wait()
+}
+
+func TestAFunctionThatEndsItsCallersGoroutineLeavesTheOthersServed(t *testing.T) {
+	c := NewMemory().core
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_ = c.Update(context.Background(), func(tx Tx) error {
+			_ = tx.Set([]byte("a"), nil)
+			wg.Go(func() {
+				if err := put(c, "b"); err != nil {
+					t.Error(err)
+				}
+			})
+			c.waiting(1)
+			runtime.Goexit()
+			return nil
+		})
+		t.Error("the goroutine lives")
+	})
+	wg.Wait()
+	if err := c.View(context.Background(), func(r Reader) error {
+		if _, err := r.Get([]byte("a")); !errors.Is(err, ErrNotFound) {
+			t.Errorf("what it wrote was kept: %v", err)
+		}
+		_, err := r.Get([]byte("b"))
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -50,9 +50,10 @@ type DB interface {
 	// When ctx ends before f was called, f is not called and the error is ctx's.
 	// After that ctx has no influence: Update waits for the outcome and returns it.
 	//
-	// f runs on another goroutine, which serves all Updates: it must be quick, wait
-	// for nothing, and must not call Update or Close. It may call View, which sees
-	// what was durable when f began.
+	// f runs on the caller's goroutine or on another, and all other Updates wait for
+	// it: it must be quick, wait for nothing, and must not call Update or Close. It
+	// may call View, which sees what was durable when f began. One that ends its
+	// goroutine (runtime.Goexit) keeps nothing, and may end its caller's.
 	//
 	// Other errors: [ErrClosed], [ErrReadOnly], a [*FullError] (nothing was run), a
 	// [*LimitError], and a [*FailedError] once writing has failed: it is not known
