@@ -76,6 +76,7 @@ func TestIdentifiersAreTheOnesOfTheStandards(t *testing.T) {
 }
 
 func TestEveryNameLeadsToTheRowThatFitsTheKey(t *testing.T) {
+	oneGoroutine(t)
 	keys := keysOfAllKinds(t)
 	for _, alg := range Algorithms() {
 		key := keys[alg.Name]
@@ -123,6 +124,7 @@ func TestEveryNameLeadsToTheRowThatFitsTheKey(t *testing.T) {
 }
 
 func TestAlgorithmAndKeyMustFit(t *testing.T) {
+	oneGoroutine(t)
 	keys := keysOfAllKinds(t)
 	var refused *AlgorithmError
 	for _, alg := range Algorithms() {

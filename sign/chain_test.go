@@ -77,6 +77,7 @@ func TestOpensslAcceptsTheDemoSigner(t *testing.T) {
 }
 
 func TestDemoOptionsThatMakeNoCertificate(t *testing.T) {
+	oneGoroutine(t)
 	now := time.Now()
 	good := DemoOptions{Algorithm: ES256, CommonName: "x", NotBefore: now, NotAfter: now.Add(time.Hour)}
 	for name, change := range map[string]func(*DemoOptions){

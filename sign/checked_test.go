@@ -40,6 +40,7 @@ func newChecked(t testing.TB, s Signer, every int) Signer {
 }
 
 func TestCheckedSignersGiveTheSignersOwnSignatures(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range signingAlgorithms() {
 		s := newTestSigner(t, alg, newTestKey(t, alg), Options{})
 		c := newChecked(t, s, 1)

@@ -57,6 +57,7 @@ func checkAgainstStd(t *testing.T, what string, items []VerifyItem) {
 }
 
 func TestEd25519BatchesOfEveryLength(t *testing.T) {
+	oneGoroutine(t)
 	for _, distinct := range []bool{false, true} {
 		items := signedItems(t, Ed25519, 140, distinct)
 		for n := range 140 {
@@ -76,6 +77,7 @@ func TestEd25519BatchesOfEveryLength(t *testing.T) {
 }
 
 func TestEd25519BatchEqualsTheStandardLibraryOnMutations(t *testing.T) {
+	oneGoroutine(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
 		items := signedItems(t, Ed25519, 40, true)

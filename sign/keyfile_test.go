@@ -60,6 +60,7 @@ func write(t *testing.T, dir, name string, content []byte) string {
 }
 
 func TestKeysSurviveWritingAndReading(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range signingAlgorithms() {
 		key := newTestKey(t, alg)
 		for _, pass := range []string{"", "correct horse"} {
@@ -79,6 +80,7 @@ func TestKeysSurviveWritingAndReading(t *testing.T) {
 }
 
 func TestEncryptedKeysAgainstOtherImplementations(t *testing.T) {
+	oneGoroutine(t)
 	dir := t.TempDir()
 	algs := slices.DeleteFunc(signingAlgorithms(), func(a *Algorithm) bool { return parameterSetOf(a.key) != nil }) // which openssl 3.0 does not know
 	if testing.Short() {
@@ -133,6 +135,7 @@ func TestSEC1KeysAndParametersBesideThem(t *testing.T) {
 }
 
 func TestPassphrases(t *testing.T) {
+	oneGoroutine(t)
 	text, err := MarshalKeyPEM(newTestKey(t, ES256), []byte("right"))
 	if err != nil {
 		t.Fatal(err)

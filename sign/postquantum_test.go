@@ -106,6 +106,7 @@ func TestMLDSAKeysTravelToAnotherImplementation(t *testing.T) {
 }
 
 func TestHedgedPostQuantumSignaturesDifferAndVerify(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range pqAlgorithms {
 		s := newTestSigner(t, alg, newTestKey(t, alg), Options{Hedged: true})
 		if s.Deterministic() {
@@ -288,6 +289,7 @@ func TestAllFormsOfMLDSAKeysAreRead(t *testing.T) {
 }
 
 func TestPostQuantumKeysThatContradictThemselvesAreRefused(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range latticeAlgorithms {
 		set := parameterSetOf(alg.key)
 		seed := bytes.Repeat([]byte{7}, 32)
@@ -424,6 +426,7 @@ func TestWycheproofMLDSA(t *testing.T) {
 }
 
 func TestWycheproofMLDSASigning(t *testing.T) {
+	oneGoroutine(t)
 	for _, c := range []struct {
 		file string
 		alg  *Algorithm

@@ -11,6 +11,7 @@ import (
 )
 
 func TestSignersOfAllAlgorithmsVerify(t *testing.T) {
+	oneGoroutine(t)
 	v, err := NewVerifier(VerifierOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +142,7 @@ func TestKeysThatLiveElsewhere(t *testing.T) {
 }
 
 func TestVerifierNamesEachBadItem(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range []*Algorithm{ES256, ES384, ES512, Ed25519, Ed448, MLDSA44, MLDSA65, MLDSA87, SLHDSA128f} {
 		for _, impl := range VerifierImplementations() {
 			v, err := NewVerifier(VerifierOptions{Impl: impl})
@@ -183,6 +185,15 @@ func newTestKey(t testing.TB, alg *Algorithm) crypto.Signer {
 		t.Fatal(err)
 	}
 	return key
+}
+
+// oneGoroutine skips a long test under the race detector, which finds nothing in
+// code that runs on one goroutine and takes ten times as long.
+func oneGoroutine(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("one goroutine: nothing for the race detector")
+	}
 }
 
 // testInputs makes n distinct inputs of a size the algorithm takes.

@@ -19,6 +19,7 @@ import (
 var foreignAlgorithms = []*Algorithm{Ed448, MLDSA44, MLDSA65, MLDSA87, SLHDSA128s, SLHDSA128f}
 
 func TestDemoPKIOfKeysUnknownToX509(t *testing.T) {
+	oneGoroutine(t)
 	for _, alg := range foreignAlgorithms {
 		pki := demoPKI(t, alg)
 		chain, err := LoadChain(pki.Signer)

@@ -89,6 +89,7 @@ func unhex(t *testing.T, s string) []byte {
 }
 
 func TestWycheproof(t *testing.T) {
+	oneGoroutine(t)
 	for _, c := range []struct {
 		file string
 		alg  *Algorithm

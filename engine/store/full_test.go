@@ -45,7 +45,7 @@ func TestFullDiskStopsTheRunAndItGoesOnLater(t *testing.T) {
 	var free atomic.Int64
 	free.Store(300 << 20)
 	if testing.Short() {
-		free.Store(180 << 20)
+		free.Store(90 << 20)
 	}
 	opt := store.Options{
 		Create: true, CommitBytes: 256 << 10, Reserve: 1 << 20,

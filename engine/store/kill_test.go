@@ -142,7 +142,7 @@ func TestKilledProcessLosesNothingDurable(t *testing.T) {
 	}
 	rounds := 8
 	if testing.Short() {
-		rounds = 3
+		rounds = 2
 	}
 	var total uint64
 	for round := range rounds {

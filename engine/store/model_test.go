@@ -297,7 +297,7 @@ func TestStoreAgreesWithAModelUnderRandomOperations(t *testing.T) {
 	}
 	rounds := 80
 	if testing.Short() {
-		rounds = 40
+		rounds = 25
 	}
 	for range rounds {
 		at := m.rng.IntN(81)

@@ -160,6 +160,9 @@ func TestFailuresPrintNothingThatATerminalObeys(t *testing.T) {
 }
 
 func TestMoreVouchersTakeNoMoreMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("verifies 100,000 vouchers")
+	}
 	p := fixture.NewPKI(t, sign.ES256)
 	for _, format := range formats {
 		b := makerOf(p).sealVoucher(t, format, voucher(p, "SN-1"))
