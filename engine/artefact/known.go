@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"slices"
 	"sync"
 
 	"github.com/vouchmill/vouchmill/codec"
@@ -13,9 +14,12 @@ import (
 // Known remembers certificates that requests and vouchers had with them, once
 // their signature verified, and the keys of their signers, so that those of a peer
 // who comes again are not parsed again and its signatures find each other in a
-// batch (see sign.Verifier). It says nothing about belief. The zero Known is empty
-// and ready for use, a nil one remembers nothing. It is safe for concurrent use
-// and bounded: some 10 MiB at most.
+// batch (see sign.Verifier). Of vouchers' signers it remembers the path to a trust
+// anchor too, so that its signatures are not verified for each voucher; whether
+// the path still ends in an anchor, and is valid, is looked at each time. Else it
+// says nothing about belief. The zero Known is empty and ready for use, a nil one
+// remembers nothing. It is safe for concurrent use and bounded: some 10 MiB at
+// most.
 type Known struct {
 	mu            sync.Mutex
 	recent, older map[string]*known // by DER
@@ -24,7 +28,8 @@ type Known struct {
 // A known certificate is never changed, and its octets are its own.
 type known struct {
 	cert *x509.Certificate
-	key  *sign.PublicKey // nil until it signed something
+	key  *sign.PublicKey     // nil until it signed something
+	path []*x509.Certificate // from cert to what was an anchor when it was found; nil for none
 }
 
 // Bounds of a Known: of each of its two generations, and the octets of a
@@ -99,11 +104,30 @@ func (k *Known) key(format codec.Format, s *codec.EnvelopeSigner, cert *x509.Cer
 	return sign.PreparePublicKey(alg, public)
 }
 
+// path returns how a signer leads to a trust anchor, nil where that is not known
+// or does not hold any more. What a path says of itself, its signatures and what
+// its issuers may issue, stays as it is.
+func (k *Known) path(signer *x509.Certificate, trust *Trust) []*x509.Certificate {
+	found := k.find(signer.Raw)
+	if found == nil || found.path == nil || !slices.ContainsFunc(trust.Anchors, found.path[len(found.path)-1].Equal) {
+		return nil
+	}
+	for _, c := range found.path {
+		if !trust.AnyTime && (trust.At.Before(c.NotBefore) || trust.At.After(c.NotAfter)) {
+			return nil
+		}
+	}
+	return found.path
+}
+
 // keep remembers the certificates of an artefact whose signature verified under
-// key.
-func (k *Known) keep(certs []*x509.Certificate, signer *x509.Certificate, key *sign.PublicKey) {
+// key, and the path of its signer where there is one.
+func (k *Known) keep(certs []*x509.Certificate, signer *x509.Certificate, key *sign.PublicKey, path []*x509.Certificate) {
 	if k == nil {
 		return
+	}
+	if slices.ContainsFunc(path, func(c *x509.Certificate) bool { return len(c.Raw) > maxKnownBytes }) {
+		path = nil
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -112,11 +136,14 @@ func (k *Known) keep(certs []*x509.Certificate, signer *x509.Certificate, key *s
 		switch {
 		case len(c.Raw) > maxKnownBytes:
 		case found == nil && c == signer:
-			k.put(&known{c, key})
+			k.put(&known{c, key, path})
 		case found == nil:
 			k.put(&known{cert: c})
-		case c == signer && found.key != key:
-			k.put(&known{found.cert, key})
+		case c == signer && (found.key != key || path != nil && !slices.Equal(found.path, path)):
+			if path == nil {
+				path = found.path
+			}
+			k.put(&known{found.cert, key, path})
 		}
 	}
 }

@@ -143,3 +143,98 @@ func TestWhatIsKnownIsBounded(t *testing.T) {
 		t.Error("a stranger of 600 strangers ago is still known")
 	}
 }
+
+// vouchersOf makes vouchers by one signer, and returns the anchor over it, which
+// expires in 2031; the signer does in 2022.
+func vouchersOf(t *testing.T, n int) (*x509.Certificate, [][]byte) {
+	t.Helper()
+	root, err := ca.NewRoot(ca.RootParams{CommonName: "Vouchers", Key: testKey(t), NotBefore: spring2021, NotAfter: spring2021.AddDate(10, 0, 0), PathLen: -1}, ca.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := testKey(t)
+	leaf, err := root.VoucherSigner(ca.EntityParams{CommonName: "Signer", PublicKey: key.Public(), NotBefore: spring2021, NotAfter: spring2021.AddDate(1, 0, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := artefact.NewSealer(artefact.SealerParams{Format: codec.FormatCMS, Signer: artefact.Signing(signer), Chain: []*x509.Certificate{leaf, root.Certificate()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][]byte
+	for i := range n {
+		body, err := sealer.Voucher(t.Context(), &codec.Voucher{SerialNumber: fmt.Appendf(nil, "SN-%d", i), CreatedOn: spring2021, Assertion: codec.AssertionLogged,
+			Nonce: []byte("a nonce, 16 octs"), PinnedDomainCert: leaf.Raw}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, body)
+	}
+	return root.Certificate(), out
+}
+
+// TestAPathIsFoundOnceAndJudgedEachTime: the second voucher of a signer costs no
+// search, and is refused when its anchor is gone or the path has expired.
+func TestAPathIsFoundOnceAndJudgedEachTime(t *testing.T) {
+	anchor, bodies := vouchersOf(t, 3)
+	stranger, _ := vouchersOf(t, 0)
+	o := opener(t)
+	o.Known = new(artefact.Known)
+	at := spring2021.AddDate(0, 6, 0)
+	open := func(body []byte, trust artefact.Trust) (*artefact.Voucher, error) {
+		return o.Voucher(t.Context(), codec.FormatCMS, append([]byte{}, body...), trust)
+	}
+	first, err := open(bodies[0], artefact.Trust{Anchors: []*x509.Certificate{anchor}, At: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := x509.ParseCertificate(anchor.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, trust := range map[string]artefact.Trust{
+		"the same anchor":         {Anchors: []*x509.Certificate{anchor}, At: at},
+		"the anchor parsed again": {Anchors: []*x509.Certificate{stranger, again}, At: at},
+		"at any time":             {Anchors: []*x509.Certificate{anchor}, AnyTime: true},
+	} {
+		if v, err := open(bodies[1], trust); err != nil || &v.Path[0] != &first.Path[0] {
+			t.Errorf("%s: error %v, or the path was searched for again", name, err)
+		}
+	}
+	for name, trust := range map[string]artefact.Trust{
+		"another anchor":  {Anchors: []*x509.Certificate{stranger}, At: at},
+		"no anchor":       {At: at},
+		"expired":         {Anchors: []*x509.Certificate{anchor}, At: spring2021.AddDate(1, 0, 1)},
+		"not yet":         {Anchors: []*x509.Certificate{anchor}, At: spring2021.AddDate(0, 0, -1)},
+		"no time at all":  {Anchors: []*x509.Certificate{anchor}},
+		"enclosed or not": {Anchors: []*x509.Certificate{stranger}, At: at, Enclosed: true},
+	} {
+		if _, err := open(bodies[2], trust); !decision.Is(err, decision.BadSignature) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if v, err := open(bodies[2], artefact.Trust{Enclosed: true, At: at}); err != nil || v.Path != nil {
+		t.Errorf("enclosed: error %v, path of %d", err, len(v.Path))
+	}
+	if v, err := open(bodies[2], artefact.Trust{Anchors: []*x509.Certificate{anchor}, At: at}); err != nil || &v.Path[0] != &first.Path[0] {
+		t.Errorf("after all that: error %v, or the path was forgotten", err)
+	}
+}
+
+func TestCertificatesThatAreParsedAreNotParsedAgain(t *testing.T) {
+	anchor, bodies := vouchersOf(t, 1)
+	o := opener(t)
+	o.Parsed = []*x509.Certificate{anchor}
+	v, err := o.Voucher(t.Context(), codec.FormatCMS, bodies[0], artefact.Trust{Anchors: []*x509.Certificate{anchor}, At: spring2021})
+	if err != nil || len(v.Certificates) != 2 || v.Certificates[1] != anchor {
+		t.Errorf("error %v, certificates %v", err, v.Certificates)
+	}
+	stranger, _ := vouchersOf(t, 0)
+	o.Parsed = []*x509.Certificate{anchor, v.Signer}
+	_, err = o.Voucher(t.Context(), codec.FormatCMS, bodies[0], artefact.Trust{Anchors: []*x509.Certificate{stranger}, At: spring2021})
+	wantKind(t, err, decision.BadSignature)
+}

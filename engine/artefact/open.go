@@ -27,6 +27,10 @@ type Opener struct {
 	Signed func(*Envelope) error
 	// Known, when not nil, remembers the certificates of what was opened.
 	Known *Known
+	// Parsed are certificates that the caller has parsed already, such as the
+	// peer's and the anchors: those in an envelope that have the same octets are
+	// not parsed again. It says nothing about belief.
+	Parsed []*x509.Certificate
 }
 
 // An Envelope is what is known of an artefact once a signature of it verified.
@@ -98,7 +102,7 @@ func (o *Opener) Request(ctx context.Context, format codec.Format, body []byte) 
 	if err != nil {
 		return nil, err
 	}
-	o.Known.keep(r.Certificates, r.Signer, key)
+	o.Known.keep(r.Certificates, r.Signer, key, nil)
 	r.SigningTime = envelope.Signers[0].SigningTime
 	if o.Signed != nil {
 		if err := o.Signed(&r.Envelope); err != nil {
@@ -131,7 +135,7 @@ func (o *Opener) Voucher(ctx context.Context, format codec.Format, body []byte, 
 	for i := range envelope.Signers {
 		key, failed := o.believe(ctx, v, envelope, &envelope.Signers[i], trust)
 		if failed == nil {
-			o.Known.keep(v.Certificates, v.Signer, key)
+			o.Known.keep(v.Certificates, v.Signer, key, v.Path)
 			err = nil
 			break
 		}
@@ -168,12 +172,11 @@ func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelo
 	for _, c := range candidates {
 		var path []*x509.Certificate
 		if !trust.Enclosed || len(trust.Anchors) > 0 {
-			chain, untrusted := sign.VerifyChain(c, sign.ChainOptions{Roots: trust.Anchors, Intermediates: slices.Concat(v.Certificates, trust.Helpers), At: trust.At, AnyTime: trust.AnyTime})
-			if untrusted != nil {
+			var untrusted error
+			if path, untrusted = o.lead(c, v.Certificates, &trust); untrusted != nil {
 				err = decision.Refuse(decision.BadSignature, "the voucher's signer %q leads to none of the %d trust anchors: %w", c.Subject, len(trust.Anchors), untrusted)
 				continue
 			}
-			path = chain
 		}
 		if key, err = o.verify(ctx, envelope, s, c); err != nil {
 			continue
@@ -185,6 +188,14 @@ func (o *Opener) believe(ctx context.Context, v *Voucher, envelope *codec.Envelo
 		return key, nil
 	}
 	return nil, err
+}
+
+// lead finds a path from a signer to a trust anchor.
+func (o *Opener) lead(signer *x509.Certificate, enclosed []*x509.Certificate, trust *Trust) ([]*x509.Certificate, error) {
+	if path := o.Known.path(signer, trust); path != nil {
+		return path, nil
+	}
+	return sign.VerifyChain(signer, sign.ChainOptions{Roots: trust.Anchors, Intermediates: slices.Concat(enclosed, trust.Helpers), At: trust.At, AnyTime: trust.AnyTime})
 }
 
 // named keeps the certificates that a signature which names its signer can be by.
@@ -229,11 +240,20 @@ func (o *Opener) decode(format codec.Format, body []byte, request bool) (*codec.
 func (o *Opener) described(body []byte, e *codec.Envelope) Envelope {
 	d := Envelope{Bytes: body, Digest: sha256.Sum256(body), Format: e.Format, Oddities: e.Oddities}
 	for _, der := range e.Certificates {
-		if c, err := o.Known.parse(der); err == nil {
+		if c, err := o.parse(der); err == nil {
 			d.Certificates = append(d.Certificates, c)
 		}
 	}
 	return d
+}
+
+func (o *Opener) parse(der []byte) (*x509.Certificate, error) {
+	for _, c := range o.Parsed {
+		if bytes.Equal(c.Raw, der) {
+			return c, nil
+		}
+	}
+	return o.Known.parse(der)
 }
 
 // certificate is the one in the envelope that a signature names as its
