@@ -66,7 +66,7 @@ func refused(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &missing), errors.Is(err, registrar.ErrNoCertificate):
+	case errors.As(err, &missing), errors.Is(err, registrar.ErrNoCertificate), errors.Is(err, registrar.ErrNoManufacturer):
 		return admin.Errorf(http.StatusNotFound, "%v", err)
 	case errors.As(err, &ambiguous):
 		return admin.Errorf(http.StatusConflict, "%v", err)

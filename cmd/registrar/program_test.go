@@ -143,6 +143,9 @@ func TestServeAnswersESTAndTheAdminAPI(t *testing.T) {
 		t.Errorf("without a server:\n%swith one:\n%s", got, listing)
 	}
 	h.call("manufacturers", "list").want(t, 0, "maker one", "hw-module-name")
+	callWith("serial-number\nSN-1\nSN-3\n", "devices", "import", "-", "--manufacturer", "maker one", "--config", h.config).want(t, 0, "1 devices added, 1 changed, 0 there before")
+	h.call("devices", "show", "SN-3").want(t, 0, "maker one")
+	callWith("serial-number\nSN-1\n", "devices", "import", "-", "--manufacturer", "maker two", "--config", h.config).want(t, program.Failed, "no manufacturer has the name", "maker two")
 	h.call("devices", "approve", "SN-2").want(t, 0, "approved")
 	callWith("serial-number\nSN-1\nSN-2\n", "devices", "import", "-", "--config", h.config).want(t, 0, "0 devices added, 2 there before")
 }

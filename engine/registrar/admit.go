@@ -30,6 +30,7 @@ const (
 type listingRecord struct {
 	Standing Standing `cbor:"1,keyasint"`
 	At       int64    `cbor:"2,keyasint"`
+	Maker    string   `cbor:"3,keyasint,omitempty"` // whose device it is, "" for anybody's
 }
 
 // An admission is what the database says to a pledge's request.
@@ -49,6 +50,10 @@ func (s *Service) admit(ctx context.Context, a *attempt, p *pledgeRequest) (*adm
 		var ambiguous *device.AmbiguousError
 		if err != nil && !errors.As(err, &ambiguous) {
 			return err
+		}
+		if r := dev.foreign(a.who); r != nil {
+			refusal = a.trail.Fail("admission", r)
+			return nil
 		}
 		dev.seen(a.who, a.r.Now)
 		if ambiguous != nil && s.cfg.Admit != AdmitManufacturer {
@@ -161,7 +166,8 @@ func (d *deviceRecord) seen(who *device.Identity, now time.Time) {
 // claim returns the record of a device that is here. What a list said of it
 // under a lesser name becomes part of it: the idevid-issuer of a certificate
 // without AKI, or the bare serial number. The error is a *device.AmbiguousError
-// when other devices have that number; the record stands nevertheless.
+// when other devices have that number, of the manufacturer where the list names
+// one; the record stands nevertheless.
 func claim(tx state.Tx, who *device.Identity) (deviceRecord, error) {
 	dev, _, err := get[deviceRecord](tx, deviceKey(prefixDevice, who.ID))
 	if err != nil || dev.Standing != "" && dev.Standing != Waiting {
@@ -172,10 +178,10 @@ func claim(tx state.Tx, who *device.Identity) (deviceRecord, error) {
 	}
 	key := under(prefixSerial, []byte(who.ID.Serial))
 	listed, found, err := get[listingRecord](tx, key)
-	if err != nil || !found {
+	if err != nil || !found || listed.Maker != "" && listed.Maker != who.Manufacturer.Name {
 		return dev, err
 	}
-	others, err := device.WithSerial(tx, prefixDevice, who.ID.Serial)
+	others, err := withSerial(tx, who.ID.Serial, listed.Maker)
 	if err != nil {
 		return dev, err
 	}
@@ -183,6 +189,7 @@ func claim(tx state.Tx, who *device.Identity) (deviceRecord, error) {
 		return dev, &device.AmbiguousError{Serial: who.ID.Serial, IDs: append(others, who.ID)}
 	}
 	dev.Standing = listed.Standing
+	dev.Maker = listed.Maker
 	return dev, tx.Delete(key)
 }
 
@@ -195,10 +202,11 @@ func claimIssuer(tx state.Tx, who *device.Identity, dev *deviceRecord) (bool, er
 	}
 	key := deviceKey(prefixDevice, lesser)
 	listed, found, err := get[deviceRecord](tx, key)
-	if err != nil || !found || listed.FirstSeen != 0 {
+	if err != nil || !found || listed.FirstSeen != 0 || listed.foreign(who) != nil {
 		return false, err
 	}
-	dev.Standing = listed.Standing
+	// The name is a digest of the device's own key: it proves whom the list means.
+	dev.Standing, dev.Maker = listed.Standing, listed.Maker
 	if err := put(tx, deviceKey(prefixAlias, lesser), &aliasRecord{Device: who.ID.AppendKey(nil)}); err != nil {
 		return true, err
 	}
@@ -216,6 +224,9 @@ func leafID(who *device.Identity) (device.ID, bool) {
 // mayJoin decides about a device by its standing, and binds the standing to the
 // key that the device came with first. A device that must wait is noted as such.
 func (s *Service) mayJoin(dev *deviceRecord, who *device.Identity) *decision.Refusal {
+	if r := dev.foreign(who); r != nil {
+		return r
+	}
 	if dev.Standing == Refused {
 		return refuseRefused(who.ID)
 	}
@@ -224,13 +235,18 @@ func (s *Service) mayJoin(dev *deviceRecord, who *device.Identity) *decision.Ref
 	}
 	reason := "it is on no list"
 	if dev.Standing == Listed || dev.Standing == Approved {
+		reason = ""
 		if len(dev.Key) == 0 {
-			dev.Key = bytes.Clone(who.SPKI[:])
+			if reason = s.unproven(dev, who); reason == "" {
+				dev.Key = bytes.Clone(who.SPKI[:])
+				dev.bind(who.Manufacturer.Name)
+			}
+		} else if !bytes.Equal(dev.Key, who.SPKI[:]) {
+			reason = fmt.Sprintf("it is %s with another key than it has now", dev.Standing)
 		}
-		if bytes.Equal(dev.Key, who.SPKI[:]) {
+		if reason == "" {
 			return nil
 		}
-		reason = fmt.Sprintf("it is %s with another key than it has now", dev.Standing)
 	}
 	if s.cfg.Admit == AdmitAsk {
 		if dev.Standing == "" {

@@ -21,8 +21,8 @@ type DeviceInfo struct {
 	// device that is listed without an issuer and has not come yet.
 	Device       string   `json:"device"`
 	Serial       string   `json:"serial"`
-	Issuer       string   `json:"issuer,omitempty"` // key identifier, hexadecimal
-	Manufacturer string   `json:"manufacturer,omitempty"`
+	Issuer       string   `json:"issuer,omitempty"`       // key identifier, hexadecimal
+	Manufacturer string   `json:"manufacturer,omitempty"` // of who came last, or as listed
 	Standing     Standing `json:"standing,omitempty"`
 	// Key is the SHA-256 of the SPKI of its IDevID, hexadecimal, as it came last;
 	// KeyChanged says that its standing is bound to another one.
@@ -60,7 +60,9 @@ func moment(unix int64) *time.Time {
 func (s *Service) info(id device.ID, dev *deviceRecord) *DeviceInfo {
 	x := &DeviceInfo{Device: id.String(), Serial: id.Serial, Issuer: hexID([]byte(id.IssuerKeyID)), Manufacturer: dev.Manufacturer,
 		Standing: dev.Standing, Key: hexID(dev.Seen), FirstSeen: moment(dev.FirstSeen), LastSeen: moment(dev.LastSeen)}
-	x.KeyChanged = dev.keyChanged()
+	if x.KeyChanged = dev.keyChanged(); x.Manufacturer == "" {
+		x.Manufacturer = dev.Maker
+	}
 	if m := dev.Voucher; m != nil {
 		x.VoucherAt, x.Verdict, x.Reason = moment(m.At), m.Verdict, m.Reason
 	}
@@ -122,7 +124,7 @@ func (s *Service) listed(prefix, key, value []byte) (*DeviceInfo, error) {
 	if bytes.Equal(prefix, prefixSerial) {
 		record, err := parse[listingRecord](key, value)
 		serial := string(key[len(prefix):])
-		return &DeviceInfo{Device: serial, Serial: serial, Standing: record.Standing}, err
+		return &DeviceInfo{Device: serial, Serial: serial, Manufacturer: record.Maker, Standing: record.Standing}, err
 	}
 	id, err := device.ParseKey(key[len(prefix):])
 	if err != nil {
@@ -142,7 +144,7 @@ func (s *Service) ShowDevice(ctx context.Context, name string) (*DeviceInfo, err
 			return err
 		}
 		if listing != nil {
-			x = &DeviceInfo{Device: name, Serial: name, Standing: listing.Standing}
+			x = &DeviceInfo{Device: name, Serial: name, Manufacturer: listing.Maker, Standing: listing.Standing}
 			return nil
 		}
 		dev, _, err := get[deviceRecord](r, deviceKey(prefixDevice, id))
@@ -208,7 +210,7 @@ func (s *Service) stand(ctx context.Context, name string, standing Standing) (*D
 		}
 		if listing != nil {
 			listing.Standing = standing
-			x = &DeviceInfo{Device: name, Serial: name, Standing: standing}
+			x = &DeviceInfo{Device: name, Serial: name, Manufacturer: listing.Maker, Standing: standing}
 			return put(tx, under(prefixSerial, []byte(name)), listing)
 		}
 		dev, _, err := get[deviceRecord](tx, deviceKey(prefixDevice, id))
@@ -218,6 +220,7 @@ func (s *Service) stand(ctx context.Context, name string, standing Standing) (*D
 		dev.Standing = standing
 		if standing == Approved && len(dev.Seen) > 0 {
 			dev.Key = dev.Seen
+			dev.bind(dev.Manufacturer)
 		}
 		x = s.info(id, &dev)
 		return put(tx, deviceKey(prefixDevice, id), &dev)

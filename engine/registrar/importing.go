@@ -23,12 +23,17 @@ import (
 type ImportReport struct {
 	Rows      uint64 `json:"rows"`
 	Added     uint64 `json:"added"`     // listed now and not before
+	Changed   uint64 `json:"changed"`   // listed before, and bound to a manufacturer or a key now
 	Unchanged uint64 `json:"unchanged"` // listed, approved or refused before
 	Rejected  uint64 `json:"rejected"`
 }
 
-// ImportOptions say who wants to know about an import.
+// ImportOptions say whose devices are imported, and who wants to know about it.
 type ImportOptions struct {
+	// Manufacturer is the name of the manufacturer that made the devices; no
+	// device of another is taken for one of them. "" leaves it open: see
+	// ImportDevices.
+	Manufacturer string
 	// Reject is called with each row that cannot be used; its error ends the
 	// import. Default: such rows are counted.
 	Reject func(*list.RowError) error
@@ -52,6 +57,7 @@ type importRow struct {
 	above  []*x509.Certificate // its issuers, as the list has them behind it
 	id     device.ID
 	key    []byte // SHA-256 of its SPKI
+	maker  string // whose device it is, "" where nobody says
 	err    *list.RowError
 }
 
@@ -67,9 +73,21 @@ type importRow struct {
 // for, and only while no other device with the same number is on record: such a
 // device is refused as ambiguous, until it is approved by its full name.
 //
-// The error is opts.Reject's, the reader's *list.ListError, or the database's.
+// A row with an idevid-issuer proves nothing by itself: whoever makes a CA chooses
+// its key identifier. So a row is for the devices of opts.Manufacturer; or, where
+// none is named, for those whose issuer has the key that the identifier is a
+// digest of (RFC 5280 §4.2.1.2), or of the only manufacturer that is known when
+// the device comes. Otherwise it admits nobody, until the list is imported again
+// for a manufacturer. That changes whose a device is as long as none was admitted
+// under its name.
+//
+// The error is opts.Reject's, the reader's *list.ListError, the database's, or
+// ErrNoManufacturer.
 func (s *Service) ImportDevices(ctx context.Context, rows *list.Reader, opts ImportOptions) (*ImportReport, error) {
 	report := &ImportReport{}
+	if _, known := s.makers.Load().byName[opts.Manufacturer]; !known && opts.Manufacturer != "" {
+		return report, fmt.Errorf("%w: %.80q", ErrNoManufacturer, opts.Manufacturer)
+	}
 	format := rows.Format()
 	from := &importReader{rows: rows, certificates: format == list.FormatPEM || format == list.FormatDER || format == list.FormatDir}
 	for done := false; !done; {
@@ -163,7 +181,7 @@ func (s *Service) importBatch(ctx context.Context, unit string, batch []importRo
 	if len(batch) == 0 {
 		return nil
 	}
-	s.nameRows(unit, batch, s.cfg.Clock())
+	s.nameRows(unit, batch, opts.Manufacturer, s.cfg.Clock())
 	// Rows behind the one that ends the import are not applied.
 	var ended error
 	for i := range batch {
@@ -201,23 +219,23 @@ func (r *ImportReport) reject(e *list.RowError, opts *ImportOptions) error {
 // apply puts the good rows of a batch on the list, in one transaction. It returns
 // the rows that only the database shows to be none.
 func (s *Service) apply(ctx context.Context, unit string, batch []importRow, report *ImportReport) (bound []*list.RowError, err error) {
-	added, unchanged := uint64(0), uint64(0)
+	done := map[imported]uint64{}
 	err = s.cfg.DB.Update(ctx, func(tx state.Tx) error {
 		for i := range batch {
 			row := &batch[i]
 			if row.err != nil {
 				continue
 			}
-			fresh, err := importOne(tx, row, s.cfg.Clock().Unix())
+			what, err := importOne(tx, row, s.cfg.Clock().Unix())
 			switch {
 			case errors.Is(err, errBound):
 				bound = append(bound, row.reject(unit, err, "approve the device by name once it came with its new key"))
+			case errors.Is(err, errForeign):
+				bound = append(bound, row.reject(unit, err, "leave the row out, or refuse the device by name"))
 			case err != nil:
 				return err
-			case fresh:
-				added++
 			default:
-				unchanged++
+				done[what]++
 			}
 		}
 		return nil
@@ -226,8 +244,9 @@ func (s *Service) apply(ctx context.Context, unit string, batch []importRow, rep
 		return nil, err
 	}
 	report.Rows += uint64(len(batch))
-	report.Added += added
-	report.Unchanged += unchanged
+	report.Added += done[added]
+	report.Changed += done[changed]
+	report.Unchanged += done[unchanged]
 	return bound, nil
 }
 
@@ -237,14 +256,14 @@ func (row *importRow) reject(unit string, err error, remedy string) *list.RowErr
 
 // nameRows finds the device of each row. Certificates are verified, by as many
 // goroutines as there are processors.
-func (s *Service) nameRows(unit string, batch []importRow, now time.Time) {
+func (s *Service) nameRows(unit string, batch []importRow, maker string, now time.Time) {
 	workers := min(runtime.GOMAXPROCS(0), len(batch))
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(batch); i += workers {
 				if batch[i].err == nil {
-					s.nameRow(unit, &batch[i], now)
+					s.nameRow(unit, &batch[i], maker, now)
 				}
 			}
 		})
@@ -252,7 +271,8 @@ func (s *Service) nameRows(unit string, batch []importRow, now time.Time) {
 	wg.Wait()
 }
 
-func (s *Service) nameRow(unit string, row *importRow, now time.Time) {
+func (s *Service) nameRow(unit string, row *importRow, maker string, now time.Time) {
+	row.maker = maker
 	if n := len(row.serial); n > maxSerial {
 		row.err = row.reject(unit, fmt.Errorf("%w: a serial number of %d octets, the limit is %d", list.ErrValue, n, maxSerial), "leave the row out")
 		return
@@ -262,7 +282,9 @@ func (s *Service) nameRow(unit string, row *importRow, now time.Time) {
 		if err == nil {
 			var who *device.Identity
 			if who, err = identify(append([]*x509.Certificate{cert}, row.above...), s.makers.Load(), now); err == nil {
-				row.id, row.key = who.ID, bytes.Clone(who.SPKI[:])
+				if row.id, row.key, row.maker = who.ID, bytes.Clone(who.SPKI[:]), who.Manufacturer.Name; maker != "" && maker != row.maker {
+					row.err = row.reject(unit, fmt.Errorf("%w: manufacturer %s vouches for it, and the list is imported for manufacturer %s", list.ErrCertificate, row.maker, maker), "import it for its own manufacturer, or leave the row out")
+				}
 				return
 			}
 		}
@@ -282,59 +304,96 @@ func (s *Service) nameRow(unit string, row *importRow, now time.Time) {
 	}
 }
 
-var errBound = errors.New("the device is on record with another key than this certificate has")
+var (
+	errBound   = errors.New("the device is on record with another key than this certificate has")
+	errForeign = errors.New("the device is on record as another manufacturer's")
+	// ErrNoManufacturer is an import for a manufacturer that is not known.
+	ErrNoManufacturer = errors.New("registrar: no manufacturer has the name; list them, or add it first")
+)
 
-// importOne puts one device on the list. It reports whether that was new.
-func importOne(tx state.Tx, row *importRow, now int64) (fresh bool, err error) {
+// imported is what an import did with one row.
+type imported int
+
+const (
+	unchanged imported = iota
+	added
+	changed
+)
+
+// importOne puts one device on the list.
+func importOne(tx state.Tx, row *importRow, now int64) (imported, error) {
 	if row.id == (device.ID{}) {
-		return importSerial(tx, row.serial, now)
+		return importSerial(tx, row, now)
 	}
 	id := row.id
 	if other, found, err := get[aliasRecord](tx, deviceKey(prefixAlias, id)); err != nil {
-		return false, err
+		return 0, err
 	} else if found {
 		if id, err = device.ParseKey(other.Device); err != nil {
-			return false, err
+			return 0, err
 		}
 	}
 	key := deviceKey(prefixDevice, id)
 	dev, _, err := get[deviceRecord](tx, key)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	switch bound := len(dev.Key) > 0 && dev.Standing != "" && dev.Standing != Waiting; {
-	case bound && row.key != nil && !bytes.Equal(dev.Key, row.key):
-		return false, errBound
-	case dev.Standing != "" && dev.Standing != Waiting && (row.key == nil || bound):
-		return false, nil
+	what, err := dev.list(row)
+	if what == unchanged || err != nil {
+		return what, err
 	}
-	fresh = dev.Standing == "" || dev.Standing == Waiting
-	if fresh {
-		dev.Standing = Listed
+	return what, put(tx, key, &dev)
+}
+
+// list takes over what a row says of a device.
+func (d *deviceRecord) list(row *importRow) (imported, error) {
+	decided := d.Standing != "" && d.Standing != Waiting
+	bound := decided && len(d.Key) > 0
+	foreign := row.maker != "" && d.Maker != row.maker
+	switch {
+	case bound && row.key != nil && !bytes.Equal(d.Key, row.key):
+		return 0, errBound
+	case bound && foreign && d.Maker != "":
+		return 0, fmt.Errorf("%w: %s", errForeign, d.Maker)
+	case bound, decided && row.key == nil && !foreign:
+		return unchanged, nil
 	}
-	dev.Key = row.key
-	return fresh, put(tx, key, &dev)
+	what := changed
+	if !decided {
+		what, d.Standing = added, Listed
+	}
+	if d.Key = row.key; row.maker == "" {
+		d.Open = d.Maker == ""
+		return what, nil
+	}
+	if d.bind(row.maker); d.Manufacturer != row.maker {
+		// What came under its name was another's.
+		d.Manufacturer, d.Seen, d.IDevID = "", nil, nil
+	}
+	return what, nil
 }
 
 // importSerial lists a bare serial number, unless it stands for a device that
 // came already.
-func importSerial(tx state.Tx, serial string, now int64) (fresh bool, err error) {
-	key := under(prefixSerial, []byte(serial))
-	if _, found, err := get[listingRecord](tx, key); err != nil || found {
-		return false, err
+func importSerial(tx state.Tx, row *importRow, now int64) (imported, error) {
+	key := under(prefixSerial, []byte(row.serial))
+	listed, found, err := get[listingRecord](tx, key)
+	switch {
+	case err != nil || found && (row.maker == "" || row.maker == listed.Maker):
+		return unchanged, err
+	case found:
+		listed.Maker = row.maker
+		return changed, put(tx, key, &listed)
 	}
-	ids, err := device.WithSerial(tx, prefixDevice, serial)
+	ids, err := withSerial(tx, row.serial, row.maker)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, id := range ids {
 		dev, _, err := get[deviceRecord](tx, deviceKey(prefixDevice, id))
-		if err != nil {
-			return false, err
-		}
-		if dev.Standing != "" && dev.Standing != Waiting {
-			return false, nil
+		if err != nil || dev.Standing != "" && dev.Standing != Waiting {
+			return unchanged, err
 		}
 	}
-	return true, put(tx, key, &listingRecord{Standing: Listed, At: now})
+	return added, put(tx, key, &listingRecord{Standing: Listed, At: now, Maker: row.maker})
 }

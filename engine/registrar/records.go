@@ -97,6 +97,11 @@ type deviceRecord struct {
 	Enrolled  int             `cbor:"10,keyasint,omitempty"` // certificates issued on that day
 	LDevIDs   [][]byte        `cbor:"11,keyasint,omitempty"` // serial numbers, newest last, at most maxLDevIDs
 	Reports   []telemetryNote `cbor:"12,keyasint,omitempty"` // newest last, at most maxReports
+	// Maker is the manufacturer that the device belongs to, by the list or since
+	// it was admitted; "" until then, and in records older than the field. Open
+	// says that a list named it without one.
+	Maker string `cbor:"13,keyasint,omitempty"`
+	Open  bool   `cbor:"14,keyasint,omitempty"`
 }
 
 const (

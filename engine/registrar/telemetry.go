@@ -66,7 +66,7 @@ func (s *Service) takeTelemetry(ctx context.Context, a *attempt) (*exchange.Answ
 	err = s.cfg.DB.Update(ctx, func(tx state.Tx) (err error) {
 		key := deviceKey(prefixDevice, *a.id)
 		dev, found, err := get[deviceRecord](tx, key)
-		if known = found; err != nil || !found {
+		if known = found && (a.who == nil || dev.foreign(a.who) == nil); err != nil || !known {
 			return err
 		}
 		dev.Reports = last(append(dev.Reports, note), maxReports)
