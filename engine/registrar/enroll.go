@@ -3,6 +3,7 @@ package registrar
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/exchange"
 	"github.com/vouchmill/vouchmill/engine/state"
-	"github.com/vouchmill/vouchmill/sign"
 )
 
 // SimpleEnroll answers a certificate request with a certificate (RFC 7030
@@ -34,9 +34,13 @@ type enrolment struct {
 	domain *domain
 	holder *holder // nil when the IDevID was presented
 	csr    *est.CSR
-	key    digest // SHA-256 of the public key in it
-	name   digest // of client, label and request: what makes it the same again
-	san    []byte // subjectAltName to be certified, nil for none
+	public crypto.PublicKey // in it
+	key    digest           // SHA-256 of that
+	name   digest           // of client, label and request: what makes it the same again
+	san    []byte           // subjectAltName to be certified, nil for none
+	// seen is the device as this request found it, nil once it may be another: what
+	// is decided by it is decided again before anything is recorded.
+	seen *deviceRecord
 }
 
 func (s *Service) enroll(ctx context.Context, a *attempt, renew bool) (*exchange.Answer, error) {
@@ -51,11 +55,10 @@ func (s *Service) enroll(ctx context.Context, a *attempt, renew bool) (*exchange
 	if err := a.checkMedia(); err != nil {
 		return nil, err
 	}
-	open, err := s.permit(ctx, a, e)
-	if err != nil {
+	if err := s.permit(ctx, a, e); err != nil {
 		return nil, err
 	}
-	if e.csr, err = a.readCSR(e.domain); err != nil {
+	if e.csr, e.public, err = a.readCSR(e.domain); err != nil {
 		return nil, err
 	}
 	e.key = sha256.Sum256(e.csr.PublicKey)
@@ -69,10 +72,11 @@ func (s *Service) enroll(ctx context.Context, a *attempt, renew bool) (*exchange
 	if err != nil {
 		return nil, err
 	}
-	if open {
+	if e.seen.Voucher.Verdict == "" {
 		if err := s.awaitVerdict(ctx, *a.id); err != nil {
 			return nil, a.trail.Fail("audit-log", decision.Of(err))
 		}
+		e.seen = nil
 	}
 	return s.certify(ctx, a, e)
 }
@@ -105,23 +109,23 @@ func (a *attempt) checkMedia() error {
 	return nil
 }
 
-// permit looks at the device's state before any work is done for it. open says
-// that its verdict is.
-func (s *Service) permit(ctx context.Context, a *attempt, e *enrolment) (open bool, err error) {
+// permit looks at the device's state before any work is done for it.
+func (s *Service) permit(ctx context.Context, a *attempt, e *enrolment) error {
 	var dev deviceRecord
 	known := false
-	err = s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
+	err := s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
 		dev, known, err = get[deviceRecord](r, deviceKey(prefixDevice, *a.id))
 		return err
 	})
 	if err != nil {
-		return false, err
+		return err
 	}
 	if r := a.permits(&dev, known, e.holder); r != nil {
-		return false, a.trail.Fail("authorisation", r)
+		return a.trail.Fail("authorisation", r)
 	}
 	a.trail.Pass("authorisation", "voucher of %s", time.Unix(dev.Voucher.At, 0).UTC().Format(time.RFC3339))
-	return dev.Voucher.Verdict == "", nil
+	e.seen = &dev
+	return nil
 }
 
 // answeredName names a certificate request by who made it, where and what it is.
@@ -152,7 +156,11 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 	var refusal error
 	der, fresh := cert.Raw, false
 	err = s.cfg.DB.Update(ctx, func(tx state.Tx) (err error) {
-		recorded, refused, err := s.recordedCertificate(tx, a, e)
+		dev, known, err := get[deviceRecord](tx, deviceKey(prefixDevice, *a.id))
+		if err != nil {
+			return err
+		}
+		recorded, refused, err := s.recordedCertificate(tx, a, e, &dev, known)
 		if refusal = refused; err != nil || refused != nil {
 			return err
 		}
@@ -162,7 +170,7 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 		}
 		fresh = true
 		a.trail.Pass("certificate", "%x, until %s", cert.SerialNumber, cert.NotAfter.UTC().Format(time.RFC3339))
-		return s.recordCertificate(tx, a, e, cert)
+		return s.recordCertificate(tx, a, e, &dev, cert)
 	})
 	if err != nil {
 		return nil, err
@@ -174,6 +182,7 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 	if !fresh {
 		return certificateAnswer(der)
 	}
+	s.issued.add(sha256.Sum256(der))
 	s.observe(Event{Name: "certificate", Request: a.r.ID, Device: a.id.String(), Text: a.operation + ": certificate " + hexID(cert.SerialNumber.Bytes())})
 	return certificateAnswer(der)
 }
@@ -183,7 +192,14 @@ func (s *Service) certify(ctx context.Context, a *attempt, e *enrolment) (*excha
 func (s *Service) already(ctx context.Context, a *attempt, e *enrolment) (der []byte, err error) {
 	var refusal error
 	err = s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
-		der, refusal, err = s.recordedCertificate(r, a, e)
+		dev, known := e.seen, true
+		if dev == nil {
+			dev = &deviceRecord{}
+			if *dev, known, err = get[deviceRecord](r, deviceKey(prefixDevice, *a.id)); err != nil {
+				return err
+			}
+		}
+		der, refusal, err = s.recordedCertificate(r, a, e, dev, known)
 		return err
 	})
 	if err == nil {
@@ -194,12 +210,8 @@ func (s *Service) already(ctx context.Context, a *attempt, e *enrolment) (der []
 
 // recordedCertificate makes all checks that need the database: the device once
 // more, the same request before, the key, the number of certificates.
-func (s *Service) recordedCertificate(r state.Reader, a *attempt, e *enrolment) (der []byte, refusal, err error) {
-	dev, known, err := get[deviceRecord](r, deviceKey(prefixDevice, *a.id))
-	if err != nil {
-		return nil, nil, err
-	}
-	if refused := a.permits(&dev, known, e.holder); refused != nil {
+func (s *Service) recordedCertificate(r state.Reader, a *attempt, e *enrolment, dev *deviceRecord, known bool) (der []byte, refusal, err error) {
+	if refused := a.permits(dev, known, e.holder); refused != nil {
 		return nil, a.trail.Fail("authorisation", refused), nil
 	}
 	if e.holder != nil { // once more: it may have been revoked meanwhile
@@ -253,11 +265,7 @@ func sameAnswer(r state.Reader, e *enrolment, now time.Time) ([]byte, error) {
 // sign makes the certificate. The subject is what the device wrote, octet for
 // octet; of its extensions nothing is taken over but a name that was granted.
 func (s *Service) sign(a *attempt, e *enrolment) (*x509.Certificate, error) {
-	public, err := sign.ParsePublicKey(e.csr.PublicKey)
-	if err != nil {
-		return nil, a.trail.Refuse(decision.CSRPolicy, "key", "%w", err)
-	}
-	cert, err := s.cfg.Authority.LDevID(ca.LDevIDParams{RawSubject: e.csr.Subject, PublicKey: public, SubjectAltName: e.san,
+	cert, err := s.cfg.Authority.LDevID(ca.LDevIDParams{RawSubject: e.csr.Subject, PublicKey: e.public, SubjectAltName: e.san,
 		NotBefore: a.r.Now.Add(-backdating), NotAfter: a.r.Now.Add(e.domain.Lifetime), CRLDistributionPoints: e.domain.CRLURLs})
 	switch {
 	case err == nil:
@@ -270,12 +278,7 @@ func (s *Service) sign(a *attempt, e *enrolment) (*x509.Certificate, error) {
 
 // recordCertificate writes down a certificate and everything that follows from
 // it.
-func (s *Service) recordCertificate(tx state.Tx, a *attempt, e *enrolment, cert *x509.Certificate) error {
-	dk := deviceKey(prefixDevice, *a.id)
-	dev, _, err := get[deviceRecord](tx, dk)
-	if err != nil {
-		return err
-	}
+func (s *Service) recordCertificate(tx state.Tx, a *attempt, e *enrolment, dev *deviceRecord, cert *x509.Certificate) error {
 	owner, serial := a.id.AppendKey(nil), cert.SerialNumber.Bytes()
 	if today := a.r.Now.Unix() / 86400; dev.Day != today {
 		dev.Day, dev.Enrolled = today, 0
@@ -286,7 +289,7 @@ func (s *Service) recordCertificate(tx state.Tx, a *attempt, e *enrolment, cert 
 		key    []byte
 		record any
 	}{
-		{dk, &dev},
+		{deviceKey(prefixDevice, *a.id), dev},
 		{under(prefixCertificate, serial), &certificateRecord{Device: owner, Label: e.domain.Label, DER: cert.Raw, IssuedAt: a.r.Now.Unix(), NotAfter: cert.NotAfter.Unix()}},
 		{under(prefixKey, e.key[:]), &keyRecord{Device: owner}},
 		{under(prefixAnswered, e.name[:]), &answeredRecord{Serial: serial, At: a.r.Now.Unix()}},

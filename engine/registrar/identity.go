@@ -29,6 +29,18 @@ func (a *attempt) leaf() (*x509.Certificate, error) {
 // ours reports whether a certificate was issued by this domain, whatever became
 // of it since.
 func (s *Service) ours(leaf *x509.Certificate) bool {
+	name := digest(sha256.Sum256(leaf.Raw))
+	if s.issued.has(name) {
+		return true
+	}
+	ours := s.issuedHere(leaf)
+	if ours {
+		s.issued.add(name)
+	}
+	return ours
+}
+
+func (s *Service) issuedHere(leaf *x509.Certificate) bool {
 	own := s.cfg.Authority.Certificate()
 	if string(leaf.RawIssuer) == string(own.RawSubject) && leaf.CheckSignatureFrom(own) == nil {
 		return true
@@ -42,6 +54,34 @@ func (s *Service) ours(leaf *x509.Certificate) bool {
 		}
 	}
 	return false
+}
+
+// issued remembers certificates whose signature was made here, or was found to
+// be: a device comes with its certificate as soon as it has it, and that is
+// verified once. It says nothing about what became of them since.
+type issued struct {
+	mu            sync.Mutex
+	recent, older map[digest]struct{} // guarded by mu; by the SHA-256 of the certificate
+}
+
+// maxIssued bounds each of the two generations.
+const maxIssued = 4096
+
+func (i *issued) has(name digest) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, recent := i.recent[name]
+	_, older := i.older[name]
+	return recent || older
+}
+
+func (i *issued) add(name digest) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.recent == nil || len(i.recent) >= maxIssued {
+		i.recent, i.older = map[digest]struct{}{}, i.recent
+	}
+	i.recent[name] = struct{}{}
 }
 
 // identify judges the TLS client's certificate as an IDevID.

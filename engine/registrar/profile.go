@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -87,14 +88,15 @@ func newDomain(d Domain) (*domain, error) {
 }
 
 // readCSR takes a certification request from a body: encoding, syntax,
-// possession of the key (RFC 7030 §4.2.1), channel binding, kind of key.
-func (a *attempt) readCSR(d *domain) (*est.CSR, error) {
+// possession of the key (RFC 7030 §4.2.1), channel binding, kind of key. It
+// returns the key too.
+func (a *attempt) readCSR(d *domain) (*est.CSR, crypto.PublicKey, error) {
 	body := a.r.Body
 	switch {
 	case len(body) == 0:
-		return nil, a.trail.Refuse(decision.Empty, "csr", "the body is empty, want a certificate request in base64 (RFC 8951 section 3.1)")
+		return nil, nil, a.trail.Refuse(decision.Empty, "csr", "the body is empty, want a certificate request in base64 (RFC 8951 section 3.1)")
 	case len(body) > exchange.MaxEST:
-		return nil, a.trail.Refuse(decision.TooLarge, "csr", "the body has %d octets, the limit is %d", len(body), exchange.MaxEST)
+		return nil, nil, a.trail.Refuse(decision.TooLarge, "csr", "the body has %d octets, the limit is %d", len(body), exchange.MaxEST)
 	}
 	der, err := est.DecodeBody(nil, body)
 	if err != nil {
@@ -102,39 +104,40 @@ func (a *attempt) readCSR(d *domain) (*est.CSR, error) {
 		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("-----BEGIN ")) {
 			kind = decision.Wrapped
 		}
-		return nil, a.trail.Refuse(kind, "csr", "%w", err)
+		return nil, nil, a.trail.Refuse(kind, "csr", "%w", err)
 	}
 	if len(der) > exchange.MaxCSR {
-		return nil, a.trail.Refuse(decision.TooLarge, "csr", "the certificate request has %d octets, the limit is %d", len(der), exchange.MaxCSR)
+		return nil, nil, a.trail.Refuse(decision.TooLarge, "csr", "the certificate request has %d octets, the limit is %d", len(der), exchange.MaxCSR)
 	}
 	csr, err := est.ParseCSR(der, est.Limits{CSRBytes: exchange.MaxCSR})
 	if err != nil {
-		return nil, a.trail.Refuse(decision.CSRMalformed, "csr", "%w", err)
+		return nil, nil, a.trail.Refuse(decision.CSRMalformed, "csr", "%w", err)
 	}
 	a.trail.Pass("csr", "%s key", csr.Key)
-	return csr, a.checkPossession(d, csr)
+	public, err := a.checkPossession(d, csr)
+	return csr, public, err
 }
 
-func (a *attempt) checkPossession(d *domain, csr *est.CSR) error {
+func (a *attempt) checkPossession(d *domain, csr *est.CSR) (crypto.PublicKey, error) {
 	public, err := ca.CheckPossession(csr)
 	if err != nil {
 		kind := decision.CSRSignature
 		if errors.Is(err, ca.ErrKey) {
 			kind = decision.CSRPolicy
 		}
-		return a.trail.Refuse(kind, "possession", "%w", err)
+		return nil, a.trail.Refuse(kind, "possession", "%w", err)
 	}
 	a.trail.Pass("possession", "signed by its key")
 	if err := checkBinding(csr.ChallengePassword, &a.r.Binding); err != nil {
-		return a.trail.Fail("channel-binding", decision.Of(err))
+		return nil, a.trail.Fail("channel-binding", decision.Of(err))
 	}
 	if err := ca.AcceptableKey(public, d.Keys); err != nil {
-		return a.trail.Refuse(decision.CSRPolicy, "key", "%w", err)
+		return nil, a.trail.Refuse(decision.CSRPolicy, "key", "%w", err)
 	}
 	if !csr.Key.Satisfies(d.Key) {
-		return a.trail.Refuse(decision.CSRPolicy, "key", "a key of kind %s, this domain certifies %s", csr.Key, d.Key)
+		return nil, a.trail.Refuse(decision.CSRPolicy, "key", "a key of kind %s, this domain certifies %s", csr.Key, d.Key)
 	}
-	return nil
+	return public, nil
 }
 
 // checkBinding checks a challengePassword, which names the connection that the

@@ -90,7 +90,8 @@ func (a *attempt) pledgeBody(format codec.Format) ([]byte, error) {
 // it, and reads what was signed, in this order.
 func (a *attempt) open(ctx context.Context, p *pledgeRequest) (*artefact.Request, error) {
 	opener, signed := a.s.opener, false
-	opener.Known = nil // devices ask once, MASAs answer again and again
+	opener.Known = nil          // devices ask once, MASAs answer again and again
+	opener.Parsed = a.who.Chain // a request is signed with the certificate of the TLS client
 	opener.Signed = func(e *artefact.Envelope) error {
 		signed = true
 		a.trail.Pass("signature", "by %q%s", e.Signer.Subject, oddities(e.Oddities))

@@ -26,6 +26,7 @@ type Service struct {
 	makers  atomic.Pointer[makers]
 
 	known     identities
+	issued    issued
 	clients   budget // what each client key may ask
 	strangers budget // attempts of the unidentified that are recorded
 	breakers  breakers

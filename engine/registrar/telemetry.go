@@ -3,6 +3,7 @@ package registrar
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -46,7 +47,7 @@ func (s *Service) telemetry(ctx context.Context, r *exchange.Request, operation 
 }
 
 func (s *Service) takeTelemetry(ctx context.Context, a *attempt) (*exchange.Answer, error) {
-	client, err := a.reporter(ctx)
+	leaf, ours, err := a.reporter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,11 +58,7 @@ func (s *Service) takeTelemetry(ctx context.Context, a *attempt) (*exchange.Answ
 	if err != nil {
 		return nil, err
 	}
-	text := strings.Join(append(status.remarks, client), "; ")
-	if status.reason != "" {
-		text = strconv.QuoteToGraphic(clip(status.reason, 256)) + "; " + text
-	}
-	note := telemetryNote{At: a.r.Now.Unix(), Operation: a.operation, OK: status.ok, Text: clip(text, 512)}
+	note := telemetryNote{At: a.r.Now.Unix(), Operation: a.operation, OK: status.ok}
 	known := false
 	err = s.cfg.DB.Update(ctx, func(tx state.Tx) (err error) {
 		key := deviceKey(prefixDevice, *a.id)
@@ -69,6 +66,7 @@ func (s *Service) takeTelemetry(ctx context.Context, a *attempt) (*exchange.Answ
 		if known = found && (a.who == nil || dev.foreign(a.who) == nil); err != nil || !known {
 			return err
 		}
+		note.Text = status.text(dev.presented(leaf, ours))
 		dev.Reports = last(append(dev.Reports, note), maxReports)
 		return put(tx, key, &dev)
 	})
@@ -89,33 +87,33 @@ func (s *Service) takeTelemetry(ctx context.Context, a *attempt) (*exchange.Answ
 	return answered("", nil), nil
 }
 
-// reporter finds out whose status this is, and says with which certificate.
-func (a *attempt) reporter(ctx context.Context) (string, error) {
-	leaf, err := a.leaf()
+// reporter finds out whose status this is: with which certificate it came, and
+// whether that is one of this domain.
+func (a *attempt) reporter(ctx context.Context) (leaf *x509.Certificate, ours bool, err error) {
+	if leaf, err = a.leaf(); err != nil {
+		return nil, false, err
+	}
+	if ours = a.s.ours(leaf); ours {
+		_, err = a.holds(ctx, leaf)
+	} else {
+		err = a.identifyIDevID()
+	}
 	if err != nil {
-		return "", err
+		return nil, false, decision.Refuse(decision.UnknownDevice, "the TLS client is no device known here: %w", err)
 	}
-	if !a.s.ours(leaf) {
-		if err := a.identifyIDevID(); err != nil {
-			return "", decision.Refuse(decision.UnknownDevice, "the TLS client is no device known here: %w", err)
-		}
-		return "sent with the IDevID", nil
+	return leaf, ours, nil
+}
+
+// presented says which certificate a device came with.
+func (d *deviceRecord) presented(leaf *x509.Certificate, ours bool) string {
+	n := len(d.LDevIDs)
+	switch {
+	case !ours:
+		return "sent with the IDevID"
+	case n > 0 && bytes.Equal(d.LDevIDs[n-1], leaf.SerialNumber.Bytes()):
+		return "sent with the new LDevID"
 	}
-	h, err := a.holds(ctx, leaf)
-	if err != nil {
-		return "", decision.Refuse(decision.UnknownDevice, "the TLS client is no device known here: %w", err)
-	}
-	newest := false
-	err = a.s.cfg.DB.View(ctx, func(r state.Reader) error {
-		dev, _, err := get[deviceRecord](r, deviceKey(prefixDevice, h.id))
-		n := len(dev.LDevIDs)
-		newest = n > 0 && bytes.Equal(dev.LDevIDs[n-1], leaf.SerialNumber.Bytes())
-		return err
-	})
-	if newest {
-		return "sent with the new LDevID", err
-	}
-	return "sent with an older LDevID", err
+	return "sent with an older LDevID"
 }
 
 // A status is a status message (RFC 8995 §5.7.1).
@@ -124,6 +122,15 @@ type status struct {
 	reason  string
 	newer   bool     // of a version above 1
 	remarks []string // what is unusual about it
+}
+
+// text is the message for people; client says with which certificate it came.
+func (s *status) text(client string) string {
+	text := strings.Join(append(s.remarks, client), "; ")
+	if s.reason != "" {
+		text = strconv.QuoteToGraphic(clip(s.reason, 256)) + "; " + text
+	}
+	return clip(text, 512)
 }
 
 // parseStatus reads a status message leniently: member names in any letter case

@@ -31,17 +31,21 @@ type verdictFlight struct {
 	id   device.ID
 	done chan struct{} // closed when err stands
 	err  error         // why there is no verdict
+	// dev is the device as it was just recorded and facts what its IDevID says, nil
+	// where they have to be read.
+	dev   *deviceRecord
+	facts *codec.IDevID
 }
 
 // openVerdict begins a verdict flight, for the caller to hand to judge, and
 // returns nil when there is one already.
-func (s *Service) openVerdict(id device.ID) *verdictFlight {
+func (s *Service) openVerdict(id device.ID, dev *deviceRecord, facts *codec.IDevID) *verdictFlight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.verdicts[id] != nil {
 		return nil
 	}
-	v := &verdictFlight{id: id, done: make(chan struct{})}
+	v := &verdictFlight{id: id, done: make(chan struct{}), dev: dev, facts: facts}
 	s.verdicts[id] = v
 	return v
 }
@@ -92,32 +96,26 @@ func (s *Service) awaitVerdict(ctx context.Context, id device.ID) error {
 
 // judge fetches the log of a device, judges it and makes the verdict durable.
 func (s *Service) judge(v *verdictFlight) {
-	v.err = s.reachVerdict(v.id)
+	v.err = s.reachVerdict(v)
 	s.mu.Lock()
 	delete(s.verdicts, v.id)
 	s.mu.Unlock()
 	close(v.done)
 }
 
-func (s *Service) reachVerdict(id device.ID) error {
+func (s *Service) reachVerdict(v *verdictFlight) error {
 	ctx, cancel := s.within(s.life, s.cfg.MASATimeout)
 	defer cancel()
-	var dev deviceRecord
-	var known *knownLog
-	err := s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
-		if dev, _, err = get[deviceRecord](r, deviceKey(prefixDevice, id)); err == nil {
-			known, err = s.knownLog(r, dev.Manufacturer)
-		}
-		return err
-	})
+	known, err := s.ready(ctx, v)
 	if err != nil {
-		return stored(err)
+		return err
 	}
+	id, dev := v.id, v.dev
 	if dev.Voucher == nil || dev.Voucher.Verdict != "" {
 		return nil
 	}
 	var j judgement
-	log, failed := s.fetchLog(ctx, &dev)
+	log, failed := s.fetchLog(ctx, v)
 	if failed == nil {
 		j, failed = s.judgeLog(log, id.Serial, dev.Voucher, known)
 	}
@@ -135,6 +133,26 @@ func (s *Service) reachVerdict(id device.ID) error {
 	}
 	s.tellVerdict(id, j.verdict, j.reason)
 	return failed
+}
+
+// ready reads what a flight lacks, and returns the manufacturer's log where its
+// keys are known.
+func (s *Service) ready(ctx context.Context, v *verdictFlight) (known *knownLog, err error) {
+	if v.dev != nil && s.makers.Load().logs[v.dev.Manufacturer] == nil {
+		return nil, nil
+	}
+	err = s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
+		if v.dev == nil {
+			dev, _, err := get[deviceRecord](r, deviceKey(prefixDevice, v.id))
+			if err != nil {
+				return err
+			}
+			v.dev = &dev
+		}
+		known, err = s.knownLog(r, v.dev.Manufacturer)
+		return err
+	})
+	return known, stored(err)
 }
 
 func (s *Service) tellVerdict(id device.ID, verdict Verdict, reason string) {
@@ -176,10 +194,13 @@ func (s *Service) keepVerdict(id device.ID, judged *voucherMark, known *knownLog
 
 // fetchLog asks the MASA for a device's audit log, with the octets that the
 // voucher was asked for with (RFC 8995 §5.8.1).
-func (s *Service) fetchLog(ctx context.Context, dev *deviceRecord) ([]byte, error) {
-	facts, err := codec.ParseIDevID(dev.IDevID)
-	if err != nil {
-		return nil, decision.Refuse(decision.Internal, "%w", err)
+func (s *Service) fetchLog(ctx context.Context, v *verdictFlight) ([]byte, error) {
+	dev, facts := v.dev, v.facts
+	if facts == nil {
+		var err error
+		if facts, err = codec.ParseIDevID(dev.IDevID); err != nil {
+			return nil, decision.Refuse(decision.Internal, "%w", err)
+		}
 	}
 	maker := s.makers.Load().byName[dev.Manufacturer]
 	if maker == nil {

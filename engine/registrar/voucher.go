@@ -69,7 +69,8 @@ type flight struct {
 	landed    chan struct{} // closed when answer, err and delivered stand
 	answer    *exchange.Answer
 	err       error
-	delivered bool // the voucher is on record as one that was answered with
+	delivered bool          // the voucher is on record as one that was answered with
+	recorded  *deviceRecord // the device with its voucher, nil where that was at hand
 
 	waiting int  // guarded by Service.mu; requests that wait for it
 	told    bool // guarded by Service.mu; somebody was told the outcome
@@ -150,7 +151,7 @@ func (s *Service) fly(f *flight, a *attempt, p *pledgeRequest, m *masa, admitted
 	if f.err != nil {
 		a.record(s.life, decision.Of(f.err))
 	} else if s.cfg.Audit != AuditOff {
-		verdict = s.openVerdict(a.who.ID)
+		verdict = s.openVerdict(a.who.ID, f.recorded, a.who.Facts)
 	}
 	s.mu.Lock()
 	waited := f.waiting > 0
@@ -222,7 +223,7 @@ func (s *Service) obtain(f *flight, a *attempt, p *pledgeRequest, m *masa, admit
 	mark.Delivered = f.waiting > 0
 	s.mu.Unlock()
 	record := &voucherRecord{Device: a.who.ID.AppendKey(nil), Format: format.String(), Body: body, Until: until.Unix()}
-	if err := s.keepVoucher(a, f.key, record, mark); err != nil {
+	if f.recorded, err = s.keepVoucher(a, f.key, record, mark); err != nil {
 		return nil, stored(err)
 	}
 	f.delivered = mark.Delivered
@@ -248,13 +249,13 @@ func keptIn(r state.Reader, key digest, p *pledgeRequest, now time.Time) (*vouch
 }
 
 // keepVoucher makes a voucher and what it means for its device durable, in one
-// transaction, if the device may still join.
-func (s *Service) keepVoucher(a *attempt, key digest, record *voucherRecord, mark *voucherMark) error {
+// transaction, if the device may still join. It returns the device's record.
+func (s *Service) keepVoucher(a *attempt, key digest, record *voucherRecord, mark *voucherMark) (*deviceRecord, error) {
 	var refusal *decision.Refusal
-	err := s.cfg.DB.Update(s.life, func(tx state.Tx) error {
+	var dev deviceRecord
+	err := s.cfg.DB.Update(s.life, func(tx state.Tx) (err error) {
 		dk := deviceKey(prefixDevice, a.who.ID)
-		dev, _, err := get[deviceRecord](tx, dk)
-		if err != nil {
+		if dev, _, err = get[deviceRecord](tx, dk); err != nil {
 			return err
 		}
 		if refusal = s.mayJoin(&dev, a.who); refusal != nil {
@@ -276,9 +277,9 @@ func (s *Service) keepVoucher(a *attempt, key digest, record *voucherRecord, mar
 		return addAttempt(tx, a.who.ID, a.entry(nil))
 	})
 	if err == nil && refusal != nil {
-		return a.trail.Fail("admission", refusal)
+		err = a.trail.Fail("admission", refusal)
 	}
-	return err
+	return &dev, err
 }
 
 // maxForgotten is how many expired vouchers one new one takes away.
