@@ -119,8 +119,29 @@ func (a *attempt) chooseDevice(r state.Reader) error {
 	}
 	a.device = d
 	a.observed.Device = d.id
+	if r := d.foreign(a.identity(), len(a.s.cfg.Manufacturers)); r != nil {
+		return a.trail.Fail("device", r)
+	}
 	a.trail.Pass("device", "%v", d.id)
 	return nil
+}
+
+// foreign returns a refusal if the pledge's own request is by another
+// manufacturer's device of the same name: whoever makes a CA chooses its key
+// identifier, and the serial numbers below it. A device that a list named without
+// its manufacturer is that of the only one there is, or of who has the key that
+// the identifier is a digest of; its other names are digests of keys as well.
+func (d *foundDevice) foreign(who *device.Identity, makers int) *decision.Refusal {
+	switch {
+	case who == nil || d.record.Maker == who.Manufacturer.Name:
+		return nil
+	case d.record.Maker != "":
+		return decision.Refuse(decision.PriorSignature, "%v is a device of manufacturer %s, and manufacturer %s vouches for the IDevID that signed the pledge's request", d.id, d.record.Maker, who.Manufacturer.Name)
+	case !d.record.Open || makers == 1 || d.id != who.ID || who.NamesIssuerKey():
+		return nil
+	}
+	return decision.Refuse(decision.PriorSignature, "%v was imported without its manufacturer, and its issuer's key identifier is no digest of the issuer's key, so that each of the %d manufacturers could have made the IDevID that signed the pledge's request, for which manufacturer %s vouches; import it again for its manufacturer, or its certificate",
+		d.id, makers, who.Manufacturer.Name)
 }
 
 func (a *attempt) identity() *device.Identity {

@@ -2,6 +2,7 @@ package masa
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha1" // RFC 5280 §4.2.1.2 method 1 names a key, it protects nothing
 	"crypto/x509"
@@ -27,6 +28,12 @@ type ImportOptions struct {
 	// Now is when the devices are imported, and the time IDevIDs must be valid
 	// at unless their manufacturer says otherwise.
 	Now time.Time
+	// Manufacturer, where not "", is the Name of the one of Config.Manufacturers
+	// that made the devices. It matters where there are several: no device of
+	// another is then taken for one of them. Rows that state an issuer and no
+	// manufacturer are for who has the key that the issuer's key identifier is a
+	// digest of.
+	Manufacturer string
 	// Pool, where not "", is the pool all devices go into; SetPool makes it.
 	Pool string
 	// Owner, where not "", is the customer that owns them.
@@ -65,13 +72,20 @@ type Imported struct {
 func (s *Service) ImportDevices(ctx context.Context, devices *list.Reader, opts ImportOptions) (*Imported, error) {
 	apply := func(tx state.Tx, row *importRow, done *Imported) error { return row.write(tx, &opts, done) }
 	begin := func(r state.Reader) error {
-		return errors.Join(needPool(r, opts.Pool), needCustomer(r, opts.Owner))
+		return errors.Join(s.needManufacturer(opts.Manufacturer), needPool(r, opts.Pool), needCustomer(r, opts.Owner))
 	}
 	check := checkRows
 	if hasCertificates(devices.Format()) {
 		check = s.certificateChecker(opts)
 	}
 	return s.rows(ctx, devices, opts, begin, check, apply)
+}
+
+func (s *Service) needManufacturer(name string) error {
+	if name != "" && !slices.ContainsFunc(s.cfg.Manufacturers, func(m device.Manufacturer) bool { return m.Name == name }) {
+		return usage("no manufacturer is called %q; Config.Manufacturers names them", name)
+	}
+	return nil
 }
 
 // Own makes a customer the owner of the devices of a list, or nobody for "".
@@ -116,6 +130,7 @@ type importRow struct {
 	authorities                []*x509.Certificate // that stood behind it
 	id                         device.ID
 	aliases                    [][]byte
+	maker                      string // who vouches for the certificate
 	verified                   bool
 	reject                     *list.RowError
 }
@@ -378,7 +393,7 @@ func (row *importRow) identified(identity *device.Identity, err error) {
 		row.reject = row.rejected("", errors.New(decision.Of(err).Operator), "configure the CA that issued it, or take it out of the list")
 		return
 	}
-	row.id, row.issuer, row.verified = identity.ID, identity.Issuer, true
+	row.id, row.issuer, row.verified, row.maker = identity.ID, identity.Issuer, true, identity.Manufacturer.Name
 	row.keyID = []byte(identity.ID.IssuerKeyID)
 	if len(identity.Facts.KeyIdentifier) == 0 {
 		// Without an AKI idevid-issuer is the SHA-1 of the device's own key, and may
@@ -399,9 +414,12 @@ func (row *importRow) write(tx state.Tx, opts *ImportOptions, done *Imported) er
 	if err != nil {
 		return err
 	}
+	if row.reject = row.belongs(record, opts.Manufacturer); row.reject != nil {
+		return nil
+	}
 	isNew := record == nil
 	if isNew {
-		id, record = row.id, &deviceRecord{Issuer: row.issuer, Aliases: row.aliases, Imported: opts.Now.Unix(), Verified: row.verified}
+		id, record = row.id, &deviceRecord{Issuer: row.issuer, Aliases: row.aliases, Imported: opts.Now.Unix(), Verified: row.verified, Open: true}
 		for _, alias := range row.aliases {
 			other := device.ID{IssuerKeyID: string(alias), Serial: id.Serial}
 			if err := tx.Set(deviceKey(keyAlias, other), deviceKey("", id)); err != nil {
@@ -438,9 +456,27 @@ func (row *importRow) onRecord(tx state.Tx) (device.ID, *deviceRecord, error) {
 	return row.id, nil, nil
 }
 
+// belongs rejects a row that is about another manufacturer's device than the one
+// on record, nil for none, or than the options say.
+func (row *importRow) belongs(record *deviceRecord, stated string) *list.RowError {
+	known := ""
+	if record != nil {
+		known = record.Maker
+	}
+	for _, pair := range [][2]string{{row.maker, stated}, {cmp.Or(row.maker, stated), known}} {
+		if pair[0] != "" && pair[1] != "" && pair[0] != pair[1] {
+			return row.rejected("", fmt.Errorf("it is a device of manufacturer %s, not of %s", pair[0], pair[1]), "leave it out, or import it for its own manufacturer")
+		}
+	}
+	return nil
+}
+
 func (row *importRow) applyOptions(tx state.Tx, id device.ID, record *deviceRecord, opts *ImportOptions) (touched bool, err error) {
 	if row.verified && !record.Verified {
 		record.Verified, touched = true, true
+	}
+	if maker := cmp.Or(row.maker, opts.Manufacturer); maker != "" && record.Maker != maker {
+		record.Maker, record.Open, touched = maker, false, true
 	}
 	if opts.Pool != "" && record.Pool != opts.Pool {
 		record.Pool, touched = opts.Pool, true

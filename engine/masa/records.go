@@ -76,6 +76,10 @@ type deviceRecord struct {
 	Revision         uint64   `cbor:"12,keyasint,omitempty"` // counts changes
 	Owners           uint64   `cbor:"13,keyasint,omitempty"` // counts ownershipRecords
 	Formats          []uint64 `cbor:"14,keyasint,omitempty"` // codec.Format it can read, nil for all
+	// Maker is the manufacturer that the device belongs to, "" where nobody said,
+	// and in records older than the field. Open says that a list named it without.
+	Maker string `cbor:"15,keyasint,omitempty"`
+	Open  bool   `cbor:"16,keyasint,omitempty"`
 }
 
 // An activityRecord sums up what happened with a device. Every issue is in the

@@ -1,15 +1,9 @@
 package registrar
 
 import (
-	"bytes"
-	"crypto/sha1" // RFC 5280 §4.2.1.2 method 1
-	"crypto/sha256"
-	"crypto/sha512"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/vouchmill/vouchmill/codec"
 	"github.com/vouchmill/vouchmill/engine/decision"
 	"github.com/vouchmill/vouchmill/engine/device"
 	"github.com/vouchmill/vouchmill/engine/state"
@@ -39,7 +33,7 @@ func (d *deviceRecord) foreign(who *device.Identity) *decision.Refusal {
 // "" if it is.
 func (s *Service) unproven(d *deviceRecord, who *device.Identity) string {
 	all := s.makers.Load().list
-	if !d.Open || len(all) == 1 || namesKey(who) {
+	if !d.Open || len(all) == 1 || who.NamesIssuerKey() {
 		return ""
 	}
 	var names []string
@@ -48,25 +42,6 @@ func (s *Service) unproven(d *deviceRecord, who *device.Identity) string {
 	}
 	return fmt.Sprintf("manufacturer %s vouches for it, the list does not say whose it is, and its issuer's key identifier is no digest of the issuer's key, so that each of the manufacturers %s could have made it; "+
 		"import the list again with --manufacturer if it is right", who.Manufacturer.Name, strings.Join(names, ", "))
-}
-
-// namesKey reports whether the issuer in a device's name is a digest of the key
-// that signed its IDevID: by one of the methods of RFC 5280 §4.2.1.2 and RFC 7093
-// §2, or of this project's for an IDevID that states no issuer.
-func namesKey(who *device.Identity) bool {
-	issuer := who.Chain[min(1, len(who.Chain)-1)]
-	named := []byte(who.ID.IssuerKeyID)
-	whole := sha256.Sum256(issuer.RawSubjectPublicKeyInfo)
-	if bytes.Equal(named, whole[:]) || bytes.Equal(named, whole[:sha1.Size]) {
-		return true
-	}
-	facts, err := codec.ReadIDevID(issuer)
-	if err != nil {
-		return false
-	}
-	first, second := sha1.Sum(facts.PublicKeyBits), sha256.Sum256(facts.PublicKeyBits)
-	third, fourth := sha512.Sum384(facts.PublicKeyBits), sha512.Sum512(facts.PublicKeyBits)
-	return slices.ContainsFunc([][]byte{first[:], second[:sha1.Size], third[:sha1.Size], fourth[:sha1.Size], second[:]}, func(id []byte) bool { return bytes.Equal(named, id) })
 }
 
 // withSerial returns the devices on record that have a serial number, at most
