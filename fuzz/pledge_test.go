@@ -113,6 +113,11 @@ func (s *site) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// AfterFunc never calls f: calls over the network take no time.
+func (s *site) AfterFunc(time.Duration, func()) (stop func() bool) {
+	return func() bool { return true }
+}
+
 func (s *site) Get(name string) ([]byte, error) {
 	if content, ok := s.files[name]; ok {
 		return content, nil

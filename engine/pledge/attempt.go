@@ -37,6 +37,7 @@ type phase int
 
 const (
 	phaseRequest phase = iota // ask for a voucher, and judge it
+	phaseRefuse               // tell the registrar that its voucher is refused
 	phaseEnrol                // get CA certificates, CSR attributes, and make key and request
 	phaseSign                 // have the request certified
 	phaseDone
@@ -44,6 +45,10 @@ const (
 
 // attempt is the state machine of RFC 8995 §2.1 at one registrar: requesting
 // join, imprint, enrol. It holds nothing that must survive a power cut.
+//
+// What is sent in the first two phases, to whoever it is, goes on a [flight].
+// While that is in the air it alone uses session and makes request out of draft;
+// everything else belongs to the goroutine of the Joining.
 type attempt struct {
 	p         *Pledge
 	registrar string
@@ -51,40 +56,55 @@ type attempt struct {
 	trail     decision.Trail
 	phase     phase
 
-	moved   bool      // a redirect to another origin has been followed
-	nonce   []byte    // of request
-	request []byte    // the voucher-request: the same octets until it is decided
-	since   time.Time // of the wait for that decision, or of the one about the certificate
-	waiting bool      // the registrar has said that it has not decided
+	moved   bool                  // a redirect to another origin has been followed
+	draft   *codec.VoucherRequest // of request, but for the TLS server's certificate
+	request []byte                // the voucher-request: the same octets until it is decided
+	since   time.Time             // of the wait for that decision, or of the one about the certificate
+	waiting bool                  // the registrar has said that it has not decided
 
+	refusal     error // of the voucher
 	imprint     *Imprint
 	authorities []*x509.Certificate
 	enrolment   *enrolment
 	joined      *Joined
 }
 
-func (p *Pledge) newAttempt(registrar string) *attempt {
+func (p *Pledge) newAttempt(registrar string) (*attempt, error) {
 	a := &attempt{p: p, registrar: registrar}
-	a.connect(registrar)
-	return a
+	return a, a.connect(registrar)
 }
 
 // connect begins a connection of its own, so a request of its own with a nonce of its own.
-func (a *attempt) connect(origin string) {
+func (a *attempt) connect(origin string) error {
+	nonce := make([]byte, 16)
+	if _, err := io.ReadFull(a.p.cfg.Rand, nonce); err != nil {
+		return fmt.Errorf("pledge: no randomness for a nonce: %w", err)
+	}
 	a.p.starts++
 	a.session = &session{network: a.p.cfg.Network, origin: origin, identity: a.p.cfg.IDevID,
 		name: fmt.Sprintf("%s#%d", origin, a.p.starts)}
-	a.request, a.nonce = nil, nil
 	a.since = a.p.cfg.Clock.Now()
+	r := &codec.VoucherRequest{}
+	r.Assertion, r.SerialNumber, r.Nonce = codec.AssertionProximity, []byte(a.p.own.serial), nonce
+	if a.p.cfg.ClockTrusted {
+		r.CreatedOn = a.since.UTC().Truncate(time.Second)
+	}
+	a.draft, a.request = r, nil
+	return nil
 }
 
-// run goes on until there is something to wait for, which it returns the length
-// of, or the attempt is over: phaseDone, or an error.
-func (a *attempt) run(ctx context.Context) (wait time.Duration, err error) {
+// run goes on, with what a flight brought, or nil, until there is something to
+// send by another, something to wait for, which it returns the length of, or the
+// attempt is over: phaseDone, or an error.
+func (a *attempt) run(ctx context.Context, landed *flight) (send *operation, wait time.Duration, err error) {
 	for err == nil && wait == 0 && a.phase != phaseDone {
 		switch a.phase {
-		case phaseRequest:
-			wait, err = a.requestVoucher(ctx)
+		case phaseRequest, phaseRefuse:
+			if landed == nil {
+				return a.operation(ctx), 0, nil
+			}
+			wait, err = a.received(ctx, landed.reply, landed.err)
+			landed = nil
 		case phaseEnrol:
 			err = a.prepareEnrolment(ctx)
 		case phaseSign:
@@ -94,7 +114,7 @@ func (a *attempt) run(ctx context.Context) (wait time.Duration, err error) {
 	if err != nil && contextError(ctx) == nil {
 		a.tellFailure(ctx, err)
 	}
-	return wait, err
+	return nil, wait, err
 }
 
 // tellFailure reports a failed enrolment over the connection of the enrolment
@@ -104,7 +124,7 @@ func (a *attempt) tellFailure(ctx context.Context, err error) {
 	if a.imprint == nil || !errors.As(err, &refusal) || refusal.Kind == PeerChanged {
 		return
 	}
-	report(ctx, a.session, "enrollstatus", refusal, &a.trail)
+	report(ctx, a.session, opEnrollStatus, refusal, &a.trail)
 }
 
 // result is the attempt as others see it.
@@ -113,43 +133,55 @@ func (a *attempt) result(err error, pending bool) *Attempt {
 	return &Attempt{Registrar: a.registrar, Checks: a.trail.Checks(), Err: err, Pending: pending}
 }
 
-// requestVoucher sends the voucher-request and judges what comes back (RFC 8995
-// §5.2 to §5.6).
-func (a *attempt) requestVoucher(ctx context.Context) (time.Duration, error) {
+// operation is what a flight sends: the voucher-request (RFC 8995 §5.2), or what
+// became of the voucher (§5.7).
+func (a *attempt) operation(ctx context.Context) *operation {
+	if a.phase == phaseRefuse {
+		return statusOperation(opVoucherStatus, decision.Of(a.refusal))
+	}
 	format := a.p.cfg.Format
-	op := &operation{name: "requestvoucher", method: "POST", path: pathBRSKI + "requestvoucher", contentType: format.MediaType(),
+	return &operation{name: opRequestVoucher, method: "POST", path: pathBRSKI + opRequestVoucher, contentType: format.MediaType(),
 		accept: format.MediaType(), max: exchange.MaxPledgeRequest,
 		body: func(peer []*x509.Certificate) ([]byte, error) { return a.voucherRequest(ctx, peer) }}
-	reply, err := a.session.send(ctx, op)
+}
+
+// received goes on with what a flight brought.
+func (a *attempt) received(ctx context.Context, reply *Reply, err error) (time.Duration, error) {
+	if a.phase == phaseRefuse {
+		noteStatus(&a.trail, opVoucherStatus, false, reply, err)
+		return 0, a.refusal
+	}
 	if err != nil {
-		return 0, a.failed(op.name, err)
+		return 0, a.failed(opRequestVoucher, err)
 	}
 	a.waiting = false
 	switch {
 	case isRedirect(reply.Status):
 		return 0, a.move(reply.Location)
 	case reply.Status == 202:
-		return a.pending(op.name, reply)
+		return a.pending(opRequestVoucher, reply)
 	}
-	if err := expect(op, reply, format.MediaType()); err != nil {
-		return 0, a.failed(op.name, err)
+	if err := expect(opRequestVoucher, reply, a.p.cfg.Format.MediaType()); err != nil {
+		return 0, a.failed(opRequestVoucher, err)
 	}
-	a.trail.Pass(op.name, "%d octets from %q", len(reply.Body), a.session.peers[0].Subject)
+	a.trail.Pass(opRequestVoucher, "%d octets from %q", len(reply.Body), a.session.peers[0].Subject)
 	return 0, a.judge(ctx, reply.Body)
 }
 
-// judge verifies the voucher and reports what came of it, over the same
-// connection (RFC 8995 §5.7).
+// judge verifies the voucher. What comes of it is reported over the same
+// connection (RFC 8995 §5.7): to the device's registrar at once, to any other by
+// a flight, since it may take its time to listen.
 func (a *attempt) judge(ctx context.Context, voucher []byte) error {
-	received := &Received{Body: voucher, Nonce: a.nonce, Peers: a.session.peers, Now: a.p.cfg.Clock.Now()}
+	received := &Received{Body: voucher, Nonce: a.draft.Nonce, Peers: a.session.peers, Now: a.p.cfg.Clock.Now()}
 	imprint, err := a.p.Verify(ctx, received, &a.trail)
-	if err != nil {
-		if contextError(ctx) == nil {
-			report(ctx, a.session, "voucher_status", decision.Of(err), &a.trail)
-		}
+	switch {
+	case err != nil && contextError(ctx) != nil:
 		return err
+	case err != nil:
+		a.refusal, a.phase = err, phaseRefuse
+		return nil
 	}
-	report(ctx, a.session, "voucher_status", nil, &a.trail)
+	report(ctx, a.session, opVoucherStatus, nil, &a.trail)
 	a.imprint, a.phase = imprint, phaseEnrol
 	return nil
 }
@@ -161,20 +193,12 @@ func (a *attempt) voucherRequest(ctx context.Context, peer []*x509.Certificate) 
 	if a.request != nil {
 		return a.request, nil
 	}
-	nonce := make([]byte, 16)
-	if _, err := io.ReadFull(a.p.cfg.Rand, nonce); err != nil {
-		return nil, decision.Refuse(decision.Internal, "no randomness for the nonce: %w", err)
-	}
-	r := &codec.VoucherRequest{ProximityRegistrarCert: peer[0].Raw}
-	r.Assertion, r.SerialNumber, r.Nonce = codec.AssertionProximity, []byte(a.p.own.serial), nonce
-	if a.p.cfg.ClockTrusted {
-		r.CreatedOn = a.p.cfg.Clock.Now().UTC().Truncate(time.Second)
-	}
-	request, err := a.p.sealer.Request(ctx, r)
+	a.draft.ProximityRegistrarCert = peer[0].Raw
+	request, err := a.p.sealer.Request(ctx, a.draft)
 	if err != nil {
 		return nil, decision.Refuse(decision.Internal, "the voucher-request cannot be made: %w", err)
 	}
-	a.nonce, a.request = nonce, request
+	a.request = request
 	return request, nil
 }
 
@@ -191,7 +215,9 @@ func (a *attempt) move(location string) error {
 	a.moved = true
 	a.trail.Pass("redirect", "to %s", originOf(target))
 	a.session.release()
-	a.connect(originOf(target))
+	if err := a.connect(originOf(target)); err != nil {
+		return a.failed("redirect", err)
+	}
 	return nil
 }
 

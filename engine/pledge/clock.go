@@ -15,15 +15,21 @@ type Clock interface {
 	Now() time.Time
 	// Sleep returns nil after d, and the context's error when that ends first.
 	Sleep(ctx context.Context, d time.Duration) error
+	// AfterFunc calls f once after d, also if that is not positive, on a goroutine
+	// of its own, unless stop is called before. It bounds the wait for an answer of
+	// the Network. Where time stands still during that, as in a simulation in which
+	// calls return at once, f is never called, and one thing happens at a time.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
 }
 
 // Timers and limits (RFC 8995 §4.1, §5.6, appendix A).
 const (
 	// NoProgress is how long a Network waits for the next octet of a connection
-	// that is being set up, or of a body.
+	// that is being set up, or of a body; and how long a registrar may be silent
+	// where others wait to be asked and there are too many.
 	NoProgress = 5 * time.Second
-	// AnswerTimeout is how long it waits for the answer to a request: a
-	// registrar may have to ask a MASA first.
+	// AnswerTimeout is how long a Network waits for the answer to a request: a
+	// registrar may have to ask a MASA first. Others are asked meanwhile.
 	AnswerTimeout = 45 * time.Second
 	// RetryWait is the wait after a 202, if the registrar states none or a longer one.
 	RetryWait = 60 * time.Second

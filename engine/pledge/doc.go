@@ -12,7 +12,7 @@
 // [Reset] puts the device back into factory state. Folder client of cmd/pledge
 // has a Network over TLS, a Storage in a directory and the system's Clock.
 //
-// Where goroutines that sleep are not wanted, [Pledge.Start] and [Joining.Step] do
+// Where a goroutine that sleeps is not wanted, [Pledge.Start] and [Joining.Step] do
 // the same step by step. Where only the decision about a voucher is wanted, it is
 // [Pledge.Verify].
 //
@@ -21,8 +21,8 @@
 // Until a voucher is verified, nothing the registrar sends is believed: not its
 // TLS certificate, whose key it merely holds; not its redirects, of which one to
 // another origin is followed; not its Retry-After, which counts up to a minute. A
-// registrar that does not decide holds the device up at no other registrar. What
-// makes a registrar the device's own is a voucher signed under
+// registrar that does not decide, or does not answer, holds the device up at no
+// other registrar: several are asked at a time ([Joining]). What makes a registrar the device's own is a voucher signed under
 // Config.VoucherAnchors, for this serial number and this nonce, that pins the TLS
 // server met on this very connection, or an authority above it that says by
 // id-kp-cmcRA that it is a registrar.
@@ -45,6 +45,10 @@
 // decision or of this one, and every attempt keeps its checks in order
 // ([Attempt]). Telemetry carries a category of the refusal and no more.
 //
+// # Goroutines
+//
 // A Pledge and a Joining are for one goroutine at a time; [Pledge.Verify] is safe
-// for concurrent use.
+// for concurrent use. Requests for vouchers are sent on goroutines of their own,
+// which use the Network and the key of the IDevID and nothing else of the Config.
+// None outlives [Pledge.Join], or the last Step of a Joining.
 package pledge

@@ -55,7 +55,7 @@ func (a *attempt) getCACerts(ctx context.Context) ([]byte, error) {
 	op := &operation{name: "cacerts", method: "GET", path: estPath(a.p.cfg.Label, "cacerts"), accept: exchange.TypePKCS7, max: exchange.MaxEST}
 	reply, err := a.session.send(ctx, op)
 	if err == nil {
-		err = expect(op, reply, exchange.TypePKCS7)
+		err = expect(op.name, reply, exchange.TypePKCS7)
 	}
 	if err != nil {
 		return nil, a.failed(op.name, err)
@@ -75,7 +75,7 @@ func getAttributes(ctx context.Context, s *session, label string) ([]byte, excha
 	if reply.Status == 204 || reply.Status == 404 {
 		return nil, reply.Binding, nil
 	}
-	if err := expect(op, reply, exchange.TypeCSRAttrs); err != nil {
+	if err := expect(op.name, reply, exchange.TypeCSRAttrs); err != nil {
 		return nil, exchange.Binding{}, err
 	}
 	return reply.Body, reply.Binding, nil
@@ -128,7 +128,7 @@ func signRequest(ctx context.Context, s *session, path string, e *enrolment) (*R
 	if err != nil || reply.Status == 202 {
 		return reply, err
 	}
-	return reply, expect(op, reply, exchange.TypePKCS7)
+	return reply, expect(op.name, reply, exchange.TypePKCS7)
 }
 
 // enrol has the key certified, brings the new state into force, and reports.
@@ -187,7 +187,7 @@ func (a *attempt) confirm(ctx context.Context) {
 			}
 			return checkServer(peer, a.authorities, known.origin, a.p.cfg.moment())
 		}}
-	report(ctx, s, "enrollstatus", nil, &a.trail)
+	report(ctx, s, opEnrollStatus, nil, &a.trail)
 	s.release()
 }
 

@@ -15,13 +15,16 @@ import (
 // cookie and answers no challenge. Its error is the one of Call.Prepare, a
 // *decision.Refusal about an answer that is too large, or anything else, which
 // counts as trouble of the network: the device then tries another registrar.
-// It must end, with an error, when no octet comes for long.
+// It must end, with an error, when no octet comes for long, and at once when ctx
+// ends: the device waits for that. Calls of different connections come at the same
+// time, each on a goroutine of its own; calls of one connection do not.
 type Network interface {
 	Exchange(ctx context.Context, c *Call) (*Reply, error)
 }
 
 // A Releaser is a Network that wants to know when a connection of a certain
-// name will not be used again.
+// name will not be used again. No call of that connection is under way then, but
+// calls of others may be.
 type Releaser interface {
 	Release(connection string)
 }
@@ -64,6 +67,7 @@ type Reply struct {
 }
 
 // An Identity is a key and its certificates: the end entity's, then its issuers.
+// The key signs for several connections at a time.
 type Identity struct {
 	Chain []*x509.Certificate
 	Key   crypto.Signer

@@ -31,7 +31,8 @@ type Config struct {
 	// are known to be devices, and refused.
 	VoucherAnchors []*x509.Certificate
 
-	// Network, Storage and Clock are the world around the device.
+	// Network, Storage and Clock are the world around the device. The Network is
+	// used by several goroutines at a time, the others by that of the caller.
 	Network Network
 	Storage Storage
 	Clock   Clock
@@ -76,8 +77,9 @@ type Config struct {
 	// ever: for a program that a person waits for.
 	Once bool
 	// Discover finds registrars or join proxies, as URLs that Origin takes;
-	// optional. It is called while none that is known is to be tried, less and
-	// less often, at least once an hour.
+	// optional. It is called until the device is some registrar's, less and less
+	// often, at least once an hour; meanwhile no registrar is tried, but those that
+	// have been asked may answer.
 	Discover func(ctx context.Context) ([]string, error)
 	// Observe is told of every attempt that ended; optional.
 	Observe func(*Attempt)

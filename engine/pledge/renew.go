@@ -92,7 +92,7 @@ func (r *renewal) refreshAuthorities(ctx context.Context) ([]*x509.Certificate, 
 	op := &operation{name: "cacerts", method: "GET", path: estPath(r.had.Label, "cacerts"), accept: exchange.TypePKCS7, max: exchange.MaxEST}
 	reply, err := r.session.send(ctx, op)
 	if err == nil {
-		err = expect(op, reply, exchange.TypePKCS7)
+		err = expect(op.name, reply, exchange.TypePKCS7)
 	}
 	if err != nil {
 		return nil, r.failed(op.name, err)

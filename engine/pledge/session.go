@@ -12,7 +12,14 @@ import (
 
 	"github.com/vouchmill/vouchmill/engine/artefact"
 	"github.com/vouchmill/vouchmill/engine/decision"
-	"github.com/vouchmill/vouchmill/engine/exchange"
+)
+
+// Names of operations of BRSKI: the last segment of the path (RFC 8995 §8.3.1), and
+// the name of the check in the trail.
+const (
+	opRequestVoucher = "requestvoucher"
+	opVoucherStatus  = "voucher_status"
+	opEnrollStatus   = "enrollstatus"
 )
 
 // operation is one request of the protocol.
@@ -189,14 +196,14 @@ func Origin(registrar string) (string, error) {
 }
 
 // expect checks status 200 and the media type of an answer.
-func expect(op *operation, reply *Reply, mediaType string) error {
+func expect(name string, reply *Reply, mediaType string) error {
 	switch {
 	case isRedirect(reply.Status):
-		return decision.Refuse(BadRedirect, "%s is redirected to another origin, %.200q", op.name, reply.Location)
+		return decision.Refuse(BadRedirect, "%s is redirected to another origin, %.200q", name, reply.Location)
 	case reply.Status != 200:
-		return decision.Refuse(RegistrarRefused, "the registrar answers %s with %d%s", op.name, reply.Status, saying(reply))
+		return decision.Refuse(RegistrarRefused, "the registrar answers %s with %d%s", name, reply.Status, saying(reply))
 	case !artefact.IsMediaType(reply.ContentType, mediaType):
-		return decision.Refuse(WrongAnswer, "the answer to %s is of type %.100q, want %s", op.name, reply.ContentType, mediaType)
+		return decision.Refuse(WrongAnswer, "the answer to %s is of type %.100q, want %s", name, reply.ContentType, mediaType)
 	}
 	return nil
 }
@@ -208,9 +215,4 @@ func saying(reply *Reply) string {
 	}
 	text := strings.TrimSpace(strings.ToValidUTF8(string(reply.Body[:min(len(reply.Body), 200)]), "?"))
 	return ": " + quote(text)
-}
-
-func postJSON(name, path string, body []byte) *operation {
-	return &operation{name: name, method: "POST", path: path, contentType: exchange.TypeJSON, accept: "*/*", max: exchange.MaxTelemetry,
-		body: func([]*x509.Certificate) ([]byte, error) { return body, nil }}
 }

@@ -50,6 +50,11 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// AfterFunc never calls f: calls over the network take no time.
+func (c *clock) AfterFunc(time.Duration, func()) (stop func() bool) {
+	return func() bool { return true }
+}
+
 var errPowerCut = errors.New("power cut")
 
 // memory is a Storage whose power can be cut: after so many changes nothing
