@@ -197,7 +197,7 @@ func (s *Service) changeDevice(ctx context.Context, text string, change func(*de
 		}
 		change(record)
 		changed = id
-		return setDevice(tx, id, record)
+		return s.setDevice(tx, id, record)
 	})
 	return changed, err
 }

@@ -6,3 +6,6 @@ func (s *Service) Remembered() int {
 	defer s.requesters.mu.Unlock()
 	return s.requesters.order.Len()
 }
+
+// MaxWatched is how many changes an import notes.
+const MaxWatched = maxWatched

@@ -70,7 +70,7 @@ type Imported struct {
 // Importing a list again adds nothing, so an import that was interrupted is
 // repeated. It may run while requests are served.
 func (s *Service) ImportDevices(ctx context.Context, devices *list.Reader, opts ImportOptions) (*Imported, error) {
-	apply := func(tx state.Tx, row *importRow, done *Imported) error { return row.write(tx, &opts, done) }
+	apply := func(tx state.Tx, row *importRow, done *Imported) error { return s.writeRow(tx, row, &opts, done) }
 	begin := func(r state.Reader) error {
 		return errors.Join(s.needManufacturer(opts.Manufacturer), needPool(r, opts.Pool), needCustomer(r, opts.Owner))
 	}
@@ -110,7 +110,7 @@ func (s *Service) Own(ctx context.Context, customer string, devices *list.Reader
 			return err
 		}
 		done.Changed++
-		return setDevice(tx, id, record)
+		return s.setDevice(tx, id, record)
 	}
 	begin := func(r state.Reader) error { return needCustomer(r, customer) }
 	check := func(_ int, rows []importRow) {
@@ -408,8 +408,8 @@ func (row *importRow) identified(identity *device.Identity, err error) {
 	row.checkID()
 }
 
-// write puts a row on record.
-func (row *importRow) write(tx state.Tx, opts *ImportOptions, done *Imported) error {
+// writeRow puts a row on record.
+func (s *Service) writeRow(tx state.Tx, row *importRow, opts *ImportOptions, done *Imported) error {
 	id, record, err := row.onRecord(tx)
 	if err != nil {
 		return err
@@ -440,7 +440,7 @@ func (row *importRow) write(tx state.Tx, opts *ImportOptions, done *Imported) er
 		done.Unchanged++
 		return nil
 	}
-	return setDevice(tx, id, record)
+	return s.setDevice(tx, id, record)
 }
 
 // onRecord returns the device of a row if it is on record under any of its

@@ -35,10 +35,11 @@ type RunOptions struct {
 // ImportRun copies a complete run from a store, so that its vouchers are served
 // to the owners of their devices. Every voucher is verified in the copy, under
 // our own voucher signers; every device must be on record, not blocked, and not
-// owned by a customer that the pinned certificate does not belong to. The run
-// has one event in the audit log, written in the transaction that makes it
-// known: before that nothing of it is served, and what an import left that did
-// not end is deleted by the next one or by New.
+// owned by a customer that the pinned certificate does not belong to, when the
+// import begins and still when it ends. The run has one event in the audit log,
+// written in the transaction that makes it known: before that nothing of it is
+// served, and what an import left that did not end is deleted by the next one or
+// by New.
 //
 // The source is only read. One import runs at a time; others wait. Errors a
 // caller may branch on: *RunRefusedError, *ExistsError, *UsageError, and those
@@ -53,8 +54,8 @@ func (s *Service) ImportRun(ctx context.Context, source *store.Store, name strin
 	if err != nil {
 		return nil, err
 	}
-	event, record, err := s.describeRun(ctx, from, opts.Now)
-	if err != nil {
+	// What does not fit now is not worth verifying; it is looked at again then.
+	if _, _, err := s.survey(ctx, newSurveyor(from, opts.Now)); err != nil {
 		return nil, err
 	}
 	if err := s.copyRun(ctx, from); err != nil {
@@ -63,19 +64,7 @@ func (s *Service) ImportRun(ctx context.Context, source *store.Store, name strin
 	if err := s.verifyCopy(ctx, name, opts); err != nil {
 		return nil, errors.Join(err, s.discard(name))
 	}
-	err = s.cfg.DB.Update(ctx, func(tx state.Tx) (err error) {
-		key := []byte(keyRun + name)
-		if found, err := has(tx, key); err != nil || found {
-			return errors.Join(err, existsIf(found, "run", name))
-		}
-		if record.Event, err = s.cfg.Log.Append(tx, event); err != nil {
-			return err
-		}
-		if err := tx.Set(key, encode(record)); err != nil {
-			return err
-		}
-		return changed(tx)
-	})
+	record, err := s.record(ctx, name, opts.Now)
 	var failed *state.FailedError
 	if errors.As(err, &failed) || errors.Is(err, state.ErrClosed) {
 		return nil, err // it may be on record: New will tell
@@ -145,15 +134,18 @@ type surveyor struct {
 	variants map[uint32]bool
 }
 
-// describeRun checks the devices of a run and makes its event and record.
-func (s *Service) describeRun(ctx context.Context, from *run.Reader, now time.Time) (*audit.Event, *runRecord, error) {
-	v := &surveyor{reader: from, now: now, pins: map[string]*x509.Certificate{}, pinned: map[string]*x509.Certificate{}, fits: map[[2]string]bool{},
+func newSurveyor(from *run.Reader, now time.Time) *surveyor {
+	return &surveyor{reader: from, now: now, pins: map[string]*x509.Certificate{}, pinned: map[string]*x509.Certificate{}, fits: map[[2]string]bool{},
 		owners: map[string]bool{}, variants: map[uint32]bool{}, refused: RunRefusedError{Run: from.Run.Name()}}
+}
+
+// survey checks the devices of a run and makes its event and record.
+func (s *Service) survey(ctx context.Context, v *surveyor) (*audit.Event, *runRecord, error) {
 	err := s.cfg.DB.View(ctx, func(r state.Reader) (err error) {
 		if v.dir, err = s.directory(r); err != nil {
 			return err
 		}
-		for view, err := range from.Run.Pages(0) {
+		for view, err := range v.reader.Run.Pages(0) {
 			if err != nil {
 				return err
 			}

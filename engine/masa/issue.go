@@ -148,7 +148,7 @@ func (c *commit) claim(tx state.Tx) error {
 	if c.device.policy.Exclusive && c.device.policy.owner == "" && c.device.record.Claim == nil {
 		record := c.device.record
 		record.Claim = key[:]
-		if err := setDevice(tx, c.device.id, &record); err != nil {
+		if err := c.s.setDevice(tx, c.device.id, &record); err != nil {
 			return err
 		}
 		c.claimed = 1

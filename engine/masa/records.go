@@ -252,12 +252,6 @@ func changed(tx state.Tx) error {
 	return tx.Set([]byte(keyGeneration), binary.BigEndian.AppendUint64(nil, n+1))
 }
 
-// setDevice writes a changed device.
-func setDevice(tx state.Tx, id device.ID, d *deviceRecord) error {
-	d.Revision++
-	return tx.Set(deviceKey(keyDevice, id), encode(d))
-}
-
 // instant is a stored time, in UTC.
 func instant(seconds int64) time.Time {
 	if seconds == 0 {

@@ -226,11 +226,20 @@ func TestRunsThatAreRefused(t *testing.T) {
 
 // TestACrashWhileARunIsImported leaves nothing that is served, or all of it.
 func TestACrashWhileARunIsImported(t *testing.T) {
-	for _, fault := range []state.Fault{state.CrashBefore, state.CrashAfter} {
+	for _, c := range []struct {
+		commit int
+		fault  state.Fault
+	}{{0, state.CrashBefore}, {0, state.CrashAfter}, {1, state.CrashBefore}, {1, state.CrashAfter}} {
+		fault, commits := c.fault, 0
 		f := newFactory(t)
 		f.issue(t, "lot-1", nil, "SN-1")
 		f.acme(nil)
-		f.db.OnCommit(func(uint64) state.Fault { return fault })
+		f.db.OnCommit(func(uint64) state.Fault {
+			if commits++; commits-1 == c.commit {
+				return fault
+			}
+			return state.NoFault
+		})
 		if _, err := f.importRun("lot-1"); err == nil {
 			t.Fatal("a crash was not noticed")
 		}
@@ -240,7 +249,7 @@ func TestACrashWhileARunIsImported(t *testing.T) {
 		runs, err := f.masa.ListRuns(context.Background(), "", 10)
 		must(t, err)
 		want := 0
-		if fault == state.CrashAfter {
+		if c.commit == 1 && fault == state.CrashAfter { // the last one
 			want = 1
 		}
 		if len(infos) != want || len(runs) != want {

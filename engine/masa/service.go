@@ -30,8 +30,9 @@ type Service struct {
 	requesters recent[[sha256.Size]byte, *requester] // by the certificates of their envelopes
 	verifier   sign.Verifier                         // of bulk work
 
-	importing sync.Mutex // held by ImportRun
-	readers   readers    // of imported runs
+	importing sync.Mutex  // held by ImportRun
+	watch     changeWatch // of ImportRun
+	readers   readers     // of imported runs
 
 	prune struct {
 		sync.Mutex
