@@ -32,8 +32,12 @@ directory, readable by its owner alone:
   state.json                   what belongs together, and where it came from
 
 A device that has joined stays as it is and asks nobody; 'pledge reset' takes it
-back to factory state. Every registrar is tried once. While one has not decided,
-the device waits for it, up to the timeout.`
+back to factory state.
+
+Registrars are asked a few seconds apart, each once. While one has not answered
+or not decided, the device waits for it, up to the timeout, and asks the others.
+Where --timeout is given, registrars that cannot be reached are tried again until
+then, less and less often: for a device that is switched on before its registrar.`
 
 type joinFlags struct {
 	registrars         []string
@@ -58,7 +62,7 @@ func newJoin() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&o.registrars, "registrar", nil, "https://HOST:PORT of a registrar or join proxy; several are tried in turn")
+	f.StringSliceVar(&o.registrars, "registrar", nil, "https://HOST:PORT of a registrar or join proxy; several are asked a few seconds apart")
 	f.BoolVar(&o.discover, "discover", false, "find them: by multicast DNS on the link, then by DNS-SD in the domain")
 	f.StringVar(&o.domain, "domain", "", "domain to search with --discover; default: the resolver's")
 	f.StringVar(&o.idevid, "idevid", "", "the device's certificate and its chain (PEM)")
@@ -68,7 +72,7 @@ func newJoin() *cobra.Command {
 	f.StringVar(&o.state, "state", "", "directory for what the device keeps; made if it is not there")
 	f.StringVar(&o.format, "format", "cms", "envelope of request and voucher: cms or jws")
 	f.StringVar(&o.label, "label", "", "EST label to enrol under")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to try")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for decisions; where it is given, also how long to try registrars that cannot be reached")
 	f.BoolVar(&o.noClock, "no-clock", false, "do not trust this machine's clock: look at no date")
 	f.BoolVar(&o.plainRegistrar, "allow-plain-registrar", false, "take a registrar without id-kp-cmcRA; every certificate of its domain can then play registrar")
 	f.BoolVar(&o.refuseNonceless, "refuse-nonceless", false, "take no voucher without nonce")
@@ -100,17 +104,31 @@ func (o *joinFlags) run(cmd *cobra.Command) error {
 			return discover.Find(ctx, discover.Options{Domain: o.domain})
 		}
 	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
+	defer cancel()
+	if cfg.UntilReached = cmd.Flags().Changed("timeout"); cfg.UntilReached {
+		cfg.Observe = retrying(ctx, cmd)
+	}
 	p, err := pledge.New(*cfg)
 	if err != nil {
 		return program.Usagef("%w", err)
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
-	defer cancel()
 	joined, err := p.Join(ctx, o.registrars...)
 	if err != nil {
 		return o.failed(cmd, p.SerialNumber(), err)
 	}
 	return reportJoined(cmd, o.json, o.state, joined)
+}
+
+// retrying tells whoever waits why it takes so long.
+func retrying(ctx context.Context, cmd *cobra.Command) func(*pledge.Attempt) {
+	joined := false
+	return func(a *pledge.Attempt) {
+		joined = joined || a.Err == nil
+		if !joined && !a.Refused() && ctx.Err() == nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s; trying again later\n", a.Registrar, printable(a.Err.Error()))
+		}
+	}
 }
 
 // config reads what the flags name, and checks them.

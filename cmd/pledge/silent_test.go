@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -129,4 +130,58 @@ func TestEightSilentRegistrarsAndOneThatAnswers(t *testing.T) {
 	for range 7 {
 		<-m.ended
 	}
+}
+
+// A gate is a port in front of a server that opens after it has turned so many
+// connections away.
+func gate(t testing.TB, url string, away int) string {
+	t.Helper()
+	var all sync.WaitGroup
+	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	t.Cleanup(all.Wait)
+	t.Cleanup(func() { _ = l.Close() })
+	all.Go(func() {
+		for {
+			outer, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if away--; away >= 0 {
+				_ = outer.Close()
+				continue
+			}
+			inner, err := net.Dial("tcp", strings.TrimPrefix(url, "https://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, way := range [][2]net.Conn{{outer, inner}, {inner, outer}} {
+				all.Go(func() {
+					_, _ = io.Copy(way[0], way[1])
+					_, _ = way[0].Close(), way[1].Close()
+				})
+			}
+		}
+	})
+	return "https://" + l.Addr().String()
+}
+
+// A registrar that cannot be reached is tried once, or for as long as --timeout
+// says.
+func TestTheTimeoutIsHowLongToTry(t *testing.T) {
+	s := newSite(t)
+	join := with(s.device("state"), "--registrar", gate(t, s.url, 2))
+	if _, errs := wants(t, 3, join...); strings.Contains(errs, "trying again") {
+		t.Errorf("%q", errs)
+	}
+	out, errs := wants(t, 0, append(join, "--timeout", "10m")...)
+	if !strings.Contains(out, serial+" joined") || strings.Count(errs, "; trying again later\n") != 1 {
+		t.Errorf("%q %q", out, errs)
+	}
+	s.answer("requestvoucher", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	wants(t, 0, "reset", "--state", s.path("state"))
+	if _, errs := wants(t, 1, append(join, "--timeout", "10m")...); strings.Contains(errs, "trying again") {
+		t.Errorf("%q", errs)
+	}
+	wants(t, 3, append(with(join, "--registrar", "https://127.0.0.1:1"), "--timeout", "10ms")...)
 }

@@ -161,7 +161,7 @@ func (j *Joining) look() time.Time {
 // Join runs a Joining until the device has joined, and returns what it has: at
 // once, without a word to the network, if it has joined before. With Config.Once
 // it ends with a *JoinError when every registrar was tried, else only when ctx
-// ends. Other errors are those of Start, and a *StorageError.
+// ends. Other errors are those of Start, a *StorageError, and that of Config.Rand.
 func (p *Pledge) Join(ctx context.Context, registrars ...string) (*Joined, error) {
 	j, err := p.Start(registrars...)
 	if err != nil {
@@ -271,7 +271,7 @@ func latest(times ...time.Time) time.Time {
 
 // done reports whether a candidate has had its one chance, where it has only one.
 func (j *Joining) done(c *candidate) bool {
-	return j.p.cfg.Once && c.attempt == nil && c.last != nil
+	return j.p.cfg.Once && c.attempt == nil && c.last != nil && (c.last.Refused() || !j.p.cfg.UntilReached)
 }
 
 // try begins an attempt, or goes on with one.
@@ -402,7 +402,7 @@ func (j *Joining) drop(cause error) {
 
 // discovers reports whether there is to be another discovery.
 func (j *Joining) discovers() bool {
-	return j.p.cfg.Discover != nil && j.imprinted == nil && !(j.p.cfg.Once && j.discovery.failures > 0)
+	return j.p.cfg.Discover != nil && j.imprinted == nil && (j.discovery.failures == 0 || !j.p.cfg.Once || j.p.cfg.UntilReached)
 }
 
 // discover looks for registrars, when it is time to and none is imprinted.
@@ -417,7 +417,7 @@ func (j *Joining) discover(ctx context.Context) error {
 	j.discovery.failures++
 	j.discovery.due = j.look().Add(backoff(j.discovery.failures))
 	if err != nil {
-		if j.p.cfg.Once && len(j.candidates) == 0 {
+		if len(j.candidates) == 0 && j.p.cfg.Once && !j.p.cfg.UntilReached {
 			return j.end(err)
 		}
 		return nil
@@ -430,7 +430,7 @@ func (j *Joining) discover(ctx context.Context) error {
 
 // exhausted reports whether, tried once each, no registrar is left.
 func (j *Joining) exhausted() bool {
-	if !j.p.cfg.Once {
+	if !j.p.cfg.Once || len(j.candidates) == 0 && j.discovers() {
 		return false
 	}
 	return !slices.ContainsFunc(j.candidates, func(c *candidate) bool { return !j.done(c) })

@@ -76,6 +76,11 @@ type Config struct {
 	// Once tries every registrar once and then gives up, in place of trying for
 	// ever: for a program that a person waits for.
 	Once bool
+	// UntilReached, beside Once, goes on with registrars that could not be reached,
+	// and with discovery, as without Once: only who refused the device, or was
+	// refused by it, has had his chance. Where none but those are known the device
+	// gives up before ctx ends.
+	UntilReached bool
 	// Discover finds registrars or join proxies, as URLs that Origin takes;
 	// optional. It is called until the device is some registrar's, less and less
 	// often, at least once an hour; meanwhile no registrar is tried, but those that

@@ -361,3 +361,69 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 }
+
+// With UntilReached, whoever cannot be reached is tried again, and looked for;
+// whoever refused is not asked twice.
+func TestUntilReached(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.UntilReached = true
+	urls := w.several(3)
+	a, b := w.at(urls[0]), w.at(urls[1])
+	a.answers["requestvoucher"], b.down = plain(403), true
+	tries := 0
+	w.cfg.Observe = func(seen *pledge.Attempt) {
+		if seen.Registrar == urls[1] {
+			tries++
+			b.down = tries < 4
+		}
+	}
+	joined, err := w.pledge().Join(context.Background(), urls[:2]...)
+	if err != nil || joined.Registrar != urls[1] || tries != 5 || len(a.calls) != 1 {
+		t.Errorf("%+v, %v, after %d tries; the other was asked %v", joined, err, tries, a.calls)
+	}
+
+	w = newWorld(t)
+	w.cfg.UntilReached = true
+	urls = w.several(1)
+	rounds := 0
+	w.cfg.Discover = func(context.Context) ([]string, error) {
+		switch rounds++; rounds {
+		case 1:
+			return nil, errNoRoute
+		case 2:
+			return nil, nil
+		}
+		return urls, nil
+	}
+	if joined, err := w.pledge().Join(context.Background()); err != nil || rounds != 3 {
+		t.Errorf("%+v, %v, after %d discoveries", joined, err, rounds)
+	}
+
+	// Where all have refused, nobody is left to reach.
+	w = newWorld(t)
+	w.cfg.UntilReached = true
+	w.registrar.answers["requestvoucher"] = plain(403)
+	_, err = w.join()
+	w.refuses(t, err, pledge.RegistrarRefused)
+	var failed *pledge.JoinError
+	if _, err := w.pledge().Join(context.Background()); !errors.As(err, &failed) || len(failed.Attempts) != 0 {
+		t.Errorf("without any registrar: %v", err)
+	}
+}
+
+// One discovery is all that Once makes, also while a registrar is waited for.
+func TestOnceLooksForRegistrarsOnce(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Discover = func(context.Context) ([]string, error) { return []string{"https://registrar.example"}, nil }
+	good, asked := w.registrar.answers["requestvoucher"], 0
+	w.registrar.answers["requestvoucher"] = func(c *pledge.Call, body []byte) *pledge.Reply {
+		if asked++; asked == 1 {
+			return &pledge.Reply{Status: 202}
+		}
+		return good(c, body)
+	}
+	joined, err := w.pledge().Join(context.Background())
+	if err != nil || !slices.Equal(w.clock.slept, []time.Duration{pledge.RetryWait}) {
+		t.Errorf("%+v, %v; slept %v", joined, err, w.clock.slept)
+	}
+}
