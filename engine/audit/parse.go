@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,7 +106,7 @@ func ParseResponse(body []byte, lim Limits) (*Response, error) {
 		}
 	}
 	if o.has(ProofMember) {
-		r.proof = o[ProofMember]
+		r.proof = bytes.Clone(o[ProofMember])
 	}
 	return r, nil
 }
