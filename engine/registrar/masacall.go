@@ -112,12 +112,11 @@ func acceptField(formats []codec.Format) string {
 // refuseStatus says what an answer of a MASA other than 200 means to a pledge
 // (RFC 8995 §5.6). The MASA's text is for the operator.
 func refuseStatus(m *masa, r *Reply) error {
-	kinds := map[int]decision.Kind{401: decision.MASAUnauthorized, 403: decision.MASAForbids, 404: decision.MASAUnknownDevice,
-		406: decision.MASANotAcceptable, 415: decision.MASAContentType}
-	text := clip(string(r.Body), 200)
-	switch kind, ok := kinds[r.Status]; {
-	case r.Status == 200:
+	if r.Status == 200 {
 		return nil
+	}
+	text := clip(string(r.Body), 200)
+	switch kind, ok := masaStatus[r.Status]; {
 	case ok:
 		return decision.Refuse(kind, "the MASA at %s answered %d: %q", m.origin, r.Status, text)
 	case r.Status == 202:
@@ -129,6 +128,10 @@ func refuseStatus(m *masa, r *Reply) error {
 	}
 	return decision.Refuse(decision.MASAFailed, "the MASA at %s answered %d: %q", m.origin, r.Status, text)
 }
+
+// masaStatus is what the statuses of refusals mean.
+var masaStatus = map[int]decision.Kind{401: decision.MASAUnauthorized, 403: decision.MASAForbids, 404: decision.MASAUnknownDevice,
+	406: decision.MASANotAcceptable, 415: decision.MASAContentType}
 
 // retryAfter is what an answer states, from a second to an hour.
 func retryAfter(r *Reply, unstated time.Duration) time.Duration {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -72,7 +73,7 @@ func expiryKey(at int64, key digest) []byte {
 const recordVersion = 1
 
 var (
-	recordMode, _ = cbor.CoreDetEncOptions().EncMode()
+	recordMode, _ = cbor.CoreDetEncOptions().UserBufferEncMode()
 	parseMode, _  = cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
@@ -225,12 +226,25 @@ func parse[T any](key, value []byte) (record T, err error) {
 }
 
 func put(tx state.Tx, key []byte, record any) error {
-	value, err := recordMode.Marshal(record)
-	if err != nil {
+	value := putting.Get().(*bytes.Buffer)
+	defer func() {
+		if value.Cap() <= maxPutting {
+			putting.Put(value)
+		}
+	}()
+	value.Reset()
+	value.WriteByte(recordVersion)
+	if err := recordMode.MarshalToBuffer(record, value); err != nil {
 		return err
 	}
-	return tx.Set(key, append([]byte{recordVersion}, value...))
+	return tx.Set(key, value.Bytes()) // which copies
 }
+
+// putting holds what records are encoded into, but for the few that are larger
+// than maxPutting octets, such as a long revocation list.
+var putting = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const maxPutting = 64 << 10
 
 // stored says what a peer is told of an error of the database, or of other work
 // of this side's that could not be done or was given up.

@@ -95,7 +95,11 @@ func (s *Service) board(a *attempt, p *pledgeRequest, m *masa, admitted *admissi
 	a.handed = true
 	own, request := *a, *a.r
 	request.Body, own.r = bytes.Clone(request.Body), &request
-	p.body = bytes.Clone(p.body)
+	if bytes.Equal(p.body, request.Body) { // unless it came in base64
+		p.body = request.Body
+	} else {
+		p.body = bytes.Clone(p.body)
+	}
 	go s.fly(f, &own, p, m, admitted)
 	return f, nil
 }
