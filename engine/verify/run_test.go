@@ -161,7 +161,7 @@ func TestFailuresPrintNothingThatATerminalObeys(t *testing.T) {
 
 func TestMoreVouchersTakeNoMoreMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("verifies 100,000 vouchers")
+		t.Skip("verifies 50,000 vouchers")
 	}
 	p := fixture.NewPKI(t, sign.ES256)
 	for _, format := range formats {
@@ -179,7 +179,7 @@ func TestMoreVouchersTakeNoMoreMemory(t *testing.T) {
 				}
 			})
 		}
-		const few, many = 4096, 12288 // the first ones fill caches and buffers
+		const few, many = 2048, 6144 // the first ones fill caches and buffers
 		each := (verified(many) - verified(few)) / (many - few)
 		if own := each - signatureAllocs(t, p); own > 0.3 {
 			t.Errorf("%v: %.2f allocations for each further voucher, besides those of its signature", format, own)
