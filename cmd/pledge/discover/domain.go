@@ -16,15 +16,23 @@ import (
 // resolverConfig is where the system says whom to ask.
 const resolverConfig = "/etc/resolv.conf"
 
-// inDomain asks for registrars by DNS-SD (RFC 6763): the instances of the
-// service, and host and port of each, by priority and weight (RFC 2782).
+// inDomain asks the domain's DNS servers.
 func inDomain(ctx context.Context, o Options) ([]string, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	reply, err := o.ask(ctx, registrarService+"."+dns.Fqdn(o.Domain), dns.TypePTR)
+	return registrars(ctx, o.Domain, o.ask)
+}
+
+// An asker asks one question of DNS. What it returns is not believed.
+type asker func(ctx context.Context, name string, kind uint16) (*dns.Msg, error)
+
+// registrars asks for registrars by DNS-SD (RFC 6763): the instances of the
+// service, and host and port of each, by priority and weight (RFC 2782).
+func registrars(ctx context.Context, domain string, ask asker) ([]string, error) {
+	reply, err := ask(ctx, registrarService+"."+dns.Fqdn(domain), dns.TypePTR)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +41,7 @@ func inDomain(ctx context.Context, o Options) ([]string, error) {
 	for _, rr := range reply.Answer {
 		if ptr, ok := rr.(*dns.PTR); ok && instances < MaxFound {
 			instances++
-			servers = append(servers, o.instance(ctx, ptr.Ptr)...)
+			servers = append(servers, instance(ctx, ptr.Ptr, ask)...)
 		}
 	}
 	var found []string
@@ -73,8 +81,8 @@ func (o *Options) complete() error {
 
 // instance returns the servers of one instance, if it speaks what this device
 // speaks. A failure to ask leaves it out.
-func (o *Options) instance(ctx context.Context, name string) []*dns.SRV {
-	reply, err := o.ask(ctx, name, dns.TypeTXT)
+func instance(ctx context.Context, name string, ask asker) []*dns.SRV {
+	reply, err := ask(ctx, name, dns.TypeTXT)
 	if err != nil {
 		return nil
 	}
@@ -83,7 +91,7 @@ func (o *Options) instance(ctx context.Context, name string) []*dns.SRV {
 			return nil
 		}
 	}
-	if reply, err = o.ask(ctx, name, dns.TypeSRV); err != nil {
+	if reply, err = ask(ctx, name, dns.TypeSRV); err != nil {
 		return nil
 	}
 	var servers []*dns.SRV

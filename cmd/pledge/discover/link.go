@@ -26,7 +26,15 @@ func onLink(ctx context.Context, o Options) ([]string, error) {
 		wg.Go(func() { entries[i], errs[i] = query(ctx, o, v6) })
 	}
 	wg.Wait()
-	all := slices.Concat(entries[:]...)
+	found := proxies(slices.Concat(entries[:]...))
+	if errs[0] != nil && errs[1] != nil {
+		return found, errors.Join(errs[:]...)
+	}
+	return found, nil
+}
+
+// proxies are the URLs of those that answered for the service, by name.
+func proxies(all []*mdns.ServiceEntry) []string {
 	slices.SortStableFunc(all, func(a, b *mdns.ServiceEntry) int { return cmp.Compare(a.Name, b.Name) })
 	var found []string
 	for _, e := range all {
@@ -34,10 +42,7 @@ func onLink(ctx context.Context, o Options) ([]string, error) {
 			found = collect(found, addresses(e)...)
 		}
 	}
-	if errs[0] != nil && errs[1] != nil {
-		return found, errors.Join(errs[:]...)
-	}
-	return found, nil
+	return found
 }
 
 // query returns what answered in time. The library adds to an entry after it has
