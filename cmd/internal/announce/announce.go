@@ -34,6 +34,11 @@ const domain = "local."
 // addressesFor is how long the addresses of an interface are taken for current.
 const addressesFor = 5 * time.Second
 
+// maxAnswers is how many questions are answered within a second, each by some
+// twenty records: a single packet can hold ten thousand questions, and comes from
+// anybody on the link (RFC 6762 §6 has a record sent once a second).
+const maxAnswers = 500
+
 // A Service is one port that is announced.
 type Service struct {
 	Type Type
@@ -216,6 +221,9 @@ type zone struct {
 	mu    sync.Mutex
 	read  time.Time  // guarded by mu; when the addresses were read
 	known []*records // guarded by mu; nil where there is no address
+
+	second   time.Time // guarded by mu; when the second began in which
+	answered int       // guarded by mu; so many questions were answered
 }
 
 // records are those of one service, and the names it answers to.
@@ -233,6 +241,9 @@ func (z *zone) Records(q dns.Question) (all []dns.RR) {
 		if i < 0 {
 			continue
 		}
+		if len(all) == 0 && !z.admit() {
+			return nil
+		}
 		asked := q
 		asked.Name = r.names[i]
 		for _, rr := range r.MDNSService.Records(asked) {
@@ -243,6 +254,17 @@ func (z *zone) Records(q dns.Question) (all []dns.RR) {
 		}
 	}
 	return all
+}
+
+// admit reports whether another question is answered within this second.
+func (z *zone) admit() bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if now := time.Now(); now.Sub(z.second) >= time.Second {
+		z.second, z.answered = now, 0
+	}
+	z.answered++
+	return z.answered <= maxAnswers
 }
 
 // current are the records with the addresses of now, or those of before where
