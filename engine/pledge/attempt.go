@@ -19,8 +19,9 @@ type Attempt struct {
 	Registrar string
 	// Checks are all that was looked at, in order.
 	Checks []decision.Check
-	// Err is nil where the device joined. A *decision.Refusal is the device's or
-	// the registrar's decision; anything else is trouble of the network.
+	// Err is nil where the device joined, and while the attempt is under way. A
+	// *decision.Refusal is the device's or the registrar's decision; anything else
+	// is trouble of the network.
 	Err error
 	// Pending is true where the registrar had not decided when time was up.
 	Pending bool
