@@ -105,11 +105,39 @@ type site struct {
 	*onboarding
 	maker   *masa.Service
 	service *registrar.Service
-	routes  map[string]func(context.Context, *exchange.Request) (*exchange.Answer, error)
+	routes  map[string]handler
 	judged  chan struct{} // sent to when an audit log was judged
+	desks   struct{ registrar, masa desk }
 
 	pledge, registrar, masa time.Duration
 }
+
+// A desk is a goroutine that answers the requests of a connection: its stack grew
+// with the first of them, in a server with the handshake before.
+type desk chan func()
+
+func newDesk(b *testing.B) desk {
+	d := make(desk)
+	b.Cleanup(func() { close(d) })
+	go func() {
+		for answer := range d {
+			answer()
+		}
+	}()
+	return d
+}
+
+func (d desk) answer(ctx context.Context, handle handler, r *exchange.Request) (answer *exchange.Answer, err error) {
+	done := make(chan struct{})
+	d <- func() {
+		defer close(done)
+		answer, err = handle(ctx, r)
+	}
+	<-done
+	return answer, err
+}
+
+type handler = func(context.Context, *exchange.Request) (*exchange.Answer, error)
 
 // sizeOfSite is how many devices there are at a site, and warming how many of
 // them fill the caches before anything is counted.
@@ -120,6 +148,7 @@ const (
 
 func newSite(b *testing.B, format codec.Format) *site {
 	s := &site{onboarding: newOnboarding(b, sizeOfSite), judged: make(chan struct{}, 1)}
+	s.desks.registrar, s.desks.masa = newDesk(b), newDesk(b)
 	verifier := artefact.Verifying(must(sign.NewVerifier(sign.VerifierOptions{}))(b))
 	s.maker = s.serve(b, state.NewMemory(), verifier, s.signer(b, s.vouchers.key, ""))
 	s.service = must(registrar.New(registrar.Config{DB: state.NewMemory(), Verifier: verifier, Signer: s.signer(b, s.register.key, ""),
@@ -129,7 +158,7 @@ func newSite(b *testing.B, format codec.Format) *site {
 		VoucherTrust: s.vouchers.chain[1:]}); err != nil {
 		b.Fatal(err)
 	}
-	s.routes = map[string]func(context.Context, *exchange.Request) (*exchange.Answer, error){
+	s.routes = map[string]handler{
 		"requestvoucher": s.service.RequestVoucher, "voucher_status": s.service.VoucherStatus, "enrollstatus": s.service.EnrollStatus,
 		"cacerts": s.service.CACerts, "csrattrs": s.service.CSRAttrs, "simpleenroll": s.service.SimpleEnroll,
 	}
@@ -191,7 +220,7 @@ func (n pledgeNetwork) Exchange(ctx context.Context, c *pledge.Call) (*pledge.Re
 	if handle == nil {
 		return nil, fmt.Errorf("the registrar has no %s", c.Path)
 	}
-	answer, err := handle(ctx, &exchange.Request{ID: "bench", Now: s.now, Peer: c.Identity.Chain, ContentType: c.ContentType, Accept: c.Accept, Body: body,
+	answer, err := s.desks.registrar.answer(ctx, handle, &exchange.Request{ID: "bench", Now: s.now, Peer: c.Identity.Chain, ContentType: c.ContentType, Accept: c.Accept, Body: body,
 		Binding: exchange.Binding{Exporter: []byte(c.Connection)}})
 	if err != nil {
 		return nil, err
@@ -210,7 +239,7 @@ func (s *site) Do(ctx context.Context, c *registrar.Call) (*registrar.Reply, err
 	if path.Base(c.URL) == masa.OpAuditLog {
 		handle = s.maker.RequestAuditLog
 	}
-	answer, err := handle(ctx, &exchange.Request{ID: "bench", Now: s.now, Peer: s.register.chain, ContentType: c.ContentType, Accept: c.Accept, Body: c.Body})
+	answer, err := s.desks.masa.answer(ctx, handle, &exchange.Request{ID: "bench", Now: s.now, Peer: s.register.chain, ContentType: c.ContentType, Accept: c.Accept, Body: c.Body})
 	if err != nil {
 		return nil, err
 	}
