@@ -115,19 +115,27 @@ func (s *settings) config() (registrar.Config, error) {
 		}
 		cfg.KnownDomains = append(cfg.KnownDomains, id)
 	}
-	profile := registrar.Domain{Organization: s.organization, Units: s.units, Lifetime: s.lifetime, CRLURLs: s.crlURLs}
-	for _, name := range s.keyKinds {
+	domain, err := s.domain("")
+	cfg.Domains = append(cfg.Domains, domain)
+	for _, l := range s.labels {
+		profile := s.profileOf(l)
+		domain, also := profile.domain(l.name)
+		cfg.Domains, err = append(cfg.Domains, domain), errors.Join(err, also)
+	}
+	return cfg, err
+}
+
+// domain is the application domain of a label with this profile.
+func (p *certificateProfile) domain(label string) (registrar.Domain, error) {
+	d := registrar.Domain{Label: label, Organization: p.organization, Units: p.units, Lifetime: p.lifetime, CRLURLs: p.crlURLs}
+	for _, name := range p.keyKinds {
 		kind, err := ca.ParseKeyKind(name)
 		if err != nil {
-			return cfg, program.Usagef("certificate-keys: %w", err)
+			return d, program.Usagef("certificate-keys: %w", err)
 		}
-		profile.Keys.Kinds = append(profile.Keys.Kinds, kind)
+		d.Keys.Kinds = append(d.Keys.Kinds, kind)
 	}
-	for _, label := range append([]string{""}, s.labels...) {
-		profile.Label = label
-		cfg.Domains = append(cfg.Domains, profile)
-	}
-	return cfg, nil
+	return d, nil
 }
 
 // trust adds certificates, and the keys where they are wanted.

@@ -52,14 +52,10 @@ type settings struct {
 	patience, verdictPatience time.Duration
 	maxExchanges              int
 
-	labels            []string
-	organization      string
-	units             []string
-	keyKinds          []string
-	lifetime          time.Duration
+	certificateProfile
+	labels            []*label
 	enrolmentsPerDay  int
 	crlLifetime       time.Duration
-	crlURLs           []string
 	acceptBase64      bool
 	strictProximity   bool
 	dataContentType   bool
@@ -77,6 +73,22 @@ type settings struct {
 	logLevel, logFormat string
 }
 
+// A certificateProfile is what the certificates of devices are like.
+type certificateProfile struct {
+	lifetime     time.Duration
+	keyKinds     []string
+	organization string
+	units        []string
+	crlURLs      []string
+}
+
+// A label is a label of EST with what is set for it alone.
+type label struct {
+	name string
+	certificateProfile
+	table *config.Table
+}
+
 // defaults are those of a registrar whose directory is dir.
 func defaults(dir string) *settings {
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -84,7 +96,7 @@ func defaults(dir string) *settings {
 		state: at(dirState), adminSocket: at(fileSocket), key: at(fileKey), certificate: at(fileCertificate), caKey: at(fileCAKey), caCertificate: at(fileCA),
 		admit: string(registrar.AdmitListed), audit: string(registrar.AuditRequire),
 		masaTimeout: 30 * time.Second, patience: 10 * time.Second, verdictPatience: 10 * time.Second, maxExchanges: 256,
-		keyKinds: kindNames(ca.DefaultKinds()), lifetime: 365 * 24 * time.Hour, enrolmentsPerDay: 10, crlLifetime: 7 * 24 * time.Hour,
+		certificateProfile: certificateProfile{keyKinds: kindNames(ca.DefaultKinds()), lifetime: 365 * 24 * time.Hour}, enrolmentsPerDay: 10, crlLifetime: 7 * 24 * time.Hour,
 		burst: 60, refill: time.Second, connections: 4096, handshakes: 512, addressHandshakes: 64, requests: 1024,
 		logLevel: "info", logFormat: "text",
 	}
@@ -103,7 +115,7 @@ const day = 24 * time.Hour
 // them.
 func (s *settings) table() *config.Table {
 	type key = config.Key
-	return config.NewTable("registrar",
+	bindings := []config.Binding{
 		config.Text(&s.url, key{Name: "url", Values: "https://HOST:PORT", Default: "required", Meaning: "where pledges and EST clients find this registrar; port 0 takes a free one"}, checkURL),
 		config.List(&s.listen, key{Name: "listen", Values: "HOST:PORT, or a list of them", Default: "all addresses, or every loopback address where url names one", Meaning: "addresses to listen on"}, checkAddress),
 		config.Of(&s.admit, key{Name: "admit", Values: "list, ask or manufacturer", Default: "list", Meaning: "which devices may join: those on the list; those, while others wait until an operator decides; or all that a configured manufacturer vouches for, but those that were refused"}, config.OneOf("list", "ask", "manufacturer")),
@@ -125,14 +137,12 @@ func (s *settings) table() *config.Table {
 		config.Int(&s.maxExchanges, key{Name: "max-exchanges", Values: "a number", Default: "256", Meaning: "exchanges with MASAs at a time"}, 1, 1<<16),
 		config.Duration(&s.patience, key{Name: "patience", Values: "DURATION", Default: "10s", Meaning: "how long a pledge is kept waiting for its MASA before it is told to come back"}, time.Millisecond, time.Minute),
 		config.Duration(&s.verdictPatience, key{Name: "verdict-patience", Values: "DURATION", Default: "10s", Meaning: "how long an enrolment is kept waiting for the device's audit log"}, time.Millisecond, time.Minute),
-		config.Duration(&s.lifetime, key{Name: "certificate-lifetime", Values: "DURATION", Default: "365d", Meaning: "of the certificates of devices"}, time.Minute, 20*365*day),
-		config.List(&s.keyKinds, key{Name: "certificate-keys", Values: "a list of P-256, P-384, P-521, RSA, Ed25519", Default: "P-256, P-384 and RSA of at least 2048 bits", Meaning: "keys of devices that are certified"}, checkKind),
-		config.Text(&s.organization, key{Name: "organization", Values: "TEXT", Default: "none", Meaning: "organization that every device's subject must have"}, nil),
-		config.List(&s.units, key{Name: "organizational-units", Values: "TEXT, or a list of them", Default: "none", Meaning: "organizational units that every device's subject must have"}, nil),
-		config.List(&s.labels, key{Name: "labels", Values: "a list of path segments", Default: "none", Meaning: "EST is served under /.well-known/est/LABEL/ too, with the same profile (RFC 7030 section 3.2.2)"}, nil),
+	}
+	bindings = append(bindings, s.certificateProfile.bindings()...)
+	bindings = append(bindings,
+		config.Sections(key{Name: "labels", Values: "a list of path segments, or a mapping of each to settings of its own, as in {floor-2: {certificate-lifetime: 30d, certificate-keys: [P-256]}, floor-3: {}}", Default: "none", Meaning: "EST is served under /.well-known/est/LABEL/ too (RFC 7030 section 3.2.2), for devices whose certificates may be of another kind: " + profileKeys() + " may be set for a label, and are as without one where they are not"}, s.addLabel, s.sections),
 		config.Int(&s.enrolmentsPerDay, key{Name: "enrolments-per-day", Values: "a number", Default: "10", Meaning: "certificates that one device gets on a day, renewals included"}, 1, 1<<20),
 		config.Duration(&s.crlLifetime, key{Name: "crl-lifetime", Values: "DURATION", Default: "7d", Meaning: "from one revocation list to the time at which verifiers want another"}, time.Minute, 365*day),
-		config.List(&s.crlURLs, key{Name: "crl-urls", Values: "URL, or a list of them", Default: "none", Meaning: "where verifiers find the revocation list, written into certificates; this registrar serves it at " + pathCRL}, checkCRLURL),
 		config.Bool(&s.acceptBase64, key{Name: "accept-base64", Values: "true or false", Default: "false", Meaning: "take voucher-requests in base64, as one device stack sends them"}),
 		config.Bool(&s.strictProximity, key{Name: "strict-proximity", Values: "true or false", Default: "false", Meaning: "refuse voucher-requests that name this registrar and leave out the assertion"}),
 		config.Bool(&s.dataContentType, key{Name: "data-content-type", Values: "true or false", Default: "false", Meaning: "state id-data in voucher-requests, for MASAs older than RFC 8366"}),
@@ -148,6 +158,61 @@ func (s *settings) table() *config.Table {
 		config.Of(&s.logLevel, key{Name: "log-level", Values: "debug, info, warn or error", Default: "info", Meaning: "what is logged, to standard error"}, config.OneOf("debug", "info", "warn", "error")),
 		config.Of(&s.logFormat, key{Name: "log-format", Values: "text or json", Default: "text", Meaning: "how"}, config.OneOf("text", "json")),
 	)
+	return config.NewTable("registrar", bindings...)
+}
+
+// bindings are the keys of a profile.
+func (p *certificateProfile) bindings() []config.Binding {
+	return []config.Binding{
+		config.Duration(&p.lifetime, config.Key{Name: "certificate-lifetime", Values: "DURATION", Default: "365d", Meaning: "of the certificates of devices"}, time.Minute, 20*365*day),
+		config.List(&p.keyKinds, config.Key{Name: "certificate-keys", Values: "a list of P-256, P-384, P-521, RSA, Ed25519", Default: "P-256, P-384 and RSA of at least 2048 bits", Meaning: "keys of devices that are certified"}, checkKind),
+		config.Text(&p.organization, config.Key{Name: "organization", Values: "TEXT", Default: "none", Meaning: "organization that every device's subject must have"}, nil),
+		config.List(&p.units, config.Key{Name: "organizational-units", Values: "TEXT, or a list of them", Default: "none", Meaning: "organizational units that every device's subject must have"}, nil),
+		config.List(&p.crlURLs, config.Key{Name: "crl-urls", Values: "URL, or a list of them", Default: "none", Meaning: "where verifiers find the revocation list, written into certificates; this registrar serves it at " + pathCRL}, checkCRLURL),
+	}
+}
+
+// profileKeys names them.
+func profileKeys() string {
+	var names []string
+	for _, b := range new(certificateProfile).bindings() {
+		names = append(names, b.Name)
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// addLabel adds a label and returns the table of its keys.
+func (s *settings) addLabel(name string) (*config.Table, error) {
+	l := &label{name: name}
+	l.table = config.NewTable("registrar", l.bindings()...)
+	s.labels = append(s.labels, l)
+	return l.table, nil
+}
+
+// sections are the labels as the configuration has them.
+func (s *settings) sections() (all []config.Section) {
+	for _, l := range s.labels {
+		all = append(all, config.Section{Name: l.name, Table: l.table})
+	}
+	return all
+}
+
+// profileOf is what holds for a label: what it sets, and what is set without one.
+func (s *settings) profileOf(l *label) certificateProfile {
+	p := l.certificateProfile
+	for name, inherit := range map[string]func(){
+		"certificate-lifetime": func() { p.lifetime = s.lifetime },
+		"certificate-keys":     func() { p.keyKinds = s.keyKinds },
+		"organization":         func() { p.organization = s.organization },
+		"organizational-units": func() { p.units = s.units },
+		"crl-urls":             func() { p.crlURLs = s.crlURLs },
+	} {
+		if !l.table.IsSet(name) {
+			inherit()
+		}
+	}
+	return p
 }
 
 // load reads a configuration.

@@ -87,6 +87,30 @@ func (p Pair) Entries() (entries []Entry, plain bool, err error) {
 	return []Entry{{Value: text}}, true, err
 }
 
+// Pairs returns the pairs of a value that is a mapping, none of which is looked
+// at yet; mapping is false for any other value.
+func (p Pair) Pairs() (pairs []Pair, mapping bool) {
+	var nodes []*ast.MappingValueNode
+	switch v := p.value.(type) {
+	case *ast.MappingNode:
+		nodes = v.Values
+	case *ast.MappingValueNode:
+		nodes = []*ast.MappingValueNode{v}
+	default:
+		return nil, false
+	}
+	for _, n := range nodes {
+		pairs = append(pairs, Pair{n.Key, n.Value})
+	}
+	return pairs, true
+}
+
+// Empty reports whether there is no value.
+func (p Pair) Empty() bool {
+	_, null := p.value.(*ast.NullNode)
+	return null || p.value == nil
+}
+
 // checkText refuses what a parser should not see: the YAML parser recurses, so
 // nesting is bounded before it.
 func checkText(text []byte) error {

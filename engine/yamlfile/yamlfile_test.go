@@ -105,3 +105,28 @@ func FuzzQuote(f *testing.F) {
 		}
 	})
 }
+
+func TestMappingsInMappings(t *testing.T) {
+	pairs, err := yamlfile.Parse([]byte("plain: a\nlist: [a]\none: {a: 1}\nnone:\nempty: {}\ndeep:\n  a:\n    b: {c: d}\n  e:\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, p := range pairs {
+		name, err := p.Name()
+		below, mapping := p.Pairs()
+		said = append(said, fmt.Sprint(name, len(below), mapping, p.Empty(), err))
+	}
+	if want := "plain0 false false <nil>|list0 false false <nil>|one1 true false <nil>|none0 false true <nil>|empty0 true false <nil>|deep2 true false <nil>"; strings.Join(said, "|") != want {
+		t.Errorf("%s\nwant %s", strings.Join(said, "|"), want)
+	}
+	deep, _ := pairs[5].Pairs()
+	a, _ := deep[0].Pairs()
+	entries, _, err := a[0].Entries()
+	if err != nil || len(entries) != 1 || entries[0] != (yamlfile.Entry{Name: "c", Value: "d"}) || !deep[1].Empty() {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if line, _ := a[0].At(); line != 8 {
+		t.Errorf("at line %d", line)
+	}
+}

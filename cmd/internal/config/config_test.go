@@ -172,3 +172,72 @@ func TestDurationsAreShownAsTheyAreRead(t *testing.T) {
 		}
 	}
 }
+
+// A part is what may be set for one name.
+type part struct {
+	name  string
+	On    bool
+	Hosts []string
+}
+
+func partTable(parts *[]*part) *config.Table {
+	var sections []config.Section
+	return config.NewTable("registrar", config.Sections(config.Key{Name: "parts", Values: "names, or a mapping of them", Meaning: "what there is"}, func(name string) (*config.Table, error) {
+		if strings.HasPrefix(name, "-") {
+			return nil, errors.New("a hyphen in front")
+		}
+		p := &part{name: name, Hosts: []string{"default"}}
+		t := config.NewTable("registrar", config.Bool(&p.On, config.Key{Name: "warn"}), config.List(&p.Hosts, config.Key{Name: "masa-hosts"}, nil))
+		*parts, sections = append(*parts, p), append(sections, config.Section{Name: name, Table: t})
+		return t, nil
+	}, func() []config.Section { return sections }))
+}
+
+func TestSectionsAreListsOrMappings(t *testing.T) {
+	for text, want := range map[string][]*part{
+		"parts: [b, a]\n": {{"b", false, []string{"default"}}, {"a", false, []string{"default"}}},
+		"parts: only\n":   {{"only", false, []string{"default"}}},
+		"parts:\n  b:\n    warn: true\n  a: {masa-hosts: []}\n  c:\n  'd e': {masa-hosts: [x, 'y: z'], warn: false}\n": {
+			{"b", true, []string{"default"}}, {"a", false, nil}, {"c", false, []string{"default"}}, {"d e", false, []string{"x", "y: z"}}},
+	} {
+		for round := range 2 { // the second time what the first printed
+			var got []*part
+			tab := partTable(&got)
+			if err := tab.Parse([]byte(text), "f", "/dir"); err != nil || !reflect.DeepEqual(got, want) {
+				t.Fatalf("round %d of %q: %+v, %v", round, text, got, err)
+			}
+			var printed bytes.Buffer
+			if err := tab.Print(&printed); err != nil {
+				t.Fatal(err)
+			}
+			text = printed.String()
+		}
+	}
+	var printed bytes.Buffer
+	if err := partTable(new([]*part)).Print(&printed); err != nil || !strings.Contains(printed.String(), "\n#parts:\n") {
+		t.Errorf("none: %v\n%s", err, &printed)
+	}
+}
+
+func TestMistakesInSectionsAreRefusedWithTheirPlace(t *testing.T) {
+	for text, says := range map[string]string{
+		"parts:\n  a:\n    warm: true\n":           `r.yaml, line 3, parts, a: unknown key: "warm"; did you mean warn?`,
+		"parts:\n  a:\n    warn: on\n":             "r.yaml, line 3, parts, a, warn: unusable value",
+		"parts:\n  a:\n    warn:\n":                "line 3, parts, a, warn: unusable value: it has no value",
+		"parts:\n  a: true\n":                      "line 2, parts: unusable value: a is neither empty nor a mapping of keys",
+		"parts:\n  a:\n  b:\n  a:\n":               `line 4, parts: set twice: "a"`,
+		"parts: [a, a]\n":                          `parts: set twice: "a"`,
+		"parts:\n  -x: {}\n":                       "line 2, parts: unusable value: a hyphen in front",
+		"parts:\n  - a: {warn: true}\n":            "parts: unusable value",
+		"parts:\n  - a: b\n":                       "a list of mappings",
+		"parts:\n":                                 "no value",
+		"parts: ['']\n":                            "an empty name",
+		"parts:\n  a:\n    warn:\n      deep: 1\n": "line 4, parts, a, warn",
+	} {
+		err := partTable(new([]*part)).Parse([]byte(text), "r.yaml", "/dir")
+		e, ok := errors.AsType[*config.Error](err)
+		if !ok || e.Line == 0 || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v; want %q", text, err, says)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ type Binding struct {
 	// unset is called with the file's directory where the file does not set the
 	// key, nil for nothing to be done then.
 	unset func(dir string) error
+	// nested and print stand for set and show where a value is more than entries.
+	nested func(p yamlfile.Pair, file, dir string) error
+	print  func(w io.Writer)
 }
 
 // Of binds a key to a field of one plain value. The field's value before Load is

@@ -69,11 +69,17 @@ func (t *Table) Load(file string) error {
 // Parse reads a text over the fields; file is what errors call it, and relative
 // paths count from dir. The error is an [*Error].
 func (t *Table) Parse(text []byte, file, dir string) error {
-	t.set = map[string]int{}
 	pairs, err := yamlfile.Parse(text)
 	if err != nil {
+		t.set = map[string]int{}
 		return fromYAML(err, file)
 	}
+	return t.read(pairs, file, dir)
+}
+
+// read reads pairs over the fields.
+func (t *Table) read(pairs []yamlfile.Pair, file, dir string) error {
+	t.set = map[string]int{}
 	for _, p := range pairs {
 		if err := t.pair(p, file, dir); err != nil {
 			return err
@@ -110,6 +116,9 @@ func (t *Table) pair(p yamlfile.Pair, file, dir string) error {
 		return &Error{File: file, Line: line, Column: column, Key: name, Kind: ErrTwice, Detail: fmt.Sprintf("line %d has it already", first), Remedy: "remove one of the two"}
 	}
 	t.set[name] = line
+	if b.nested != nil {
+		return b.nested(p, file, dir)
+	}
 	entries, plain, err := p.Entries()
 	if err != nil {
 		e := fromYAML(err, file)
@@ -169,19 +178,31 @@ func (t *Table) Print(w io.Writer) error {
 			fmt.Fprintf(&b, " Default: %s.", k.Default)
 		}
 		b.WriteByte('\n')
-		entries, plain := k.show()
-		switch {
-		case len(entries) == 0:
-			fmt.Fprintf(&b, "#%s:\n", k.Name)
-		case plain:
-			fmt.Fprintf(&b, "%s: %s\n", k.Name, yamlfile.Quote(entries[0].Value))
-		default:
-			fmt.Fprintf(&b, "%s:\n", k.Name)
-			for _, e := range entries {
-				fmt.Fprintf(&b, "  - %s\n", yamlfile.Quote(e.Value))
-			}
+		if k.print != nil {
+			k.print(&b)
+		} else {
+			k.write(&b, "", "")
 		}
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// write writes a key with its value behind an indent; one without a value is
+// commented out, or is given none where that is not "".
+func (b *Binding) write(w io.Writer, indent, none string) {
+	entries, plain := b.show()
+	switch {
+	case len(entries) == 0 && none == "":
+		fmt.Fprintf(w, "%s#%s:\n", indent, b.Name)
+	case len(entries) == 0:
+		fmt.Fprintf(w, "%s%s: %s\n", indent, b.Name, none)
+	case plain:
+		fmt.Fprintf(w, "%s%s: %s\n", indent, b.Name, yamlfile.Quote(entries[0].Value))
+	default:
+		fmt.Fprintf(w, "%s%s:\n", indent, b.Name)
+		for _, e := range entries {
+			fmt.Fprintf(w, "%s  - %s\n", indent, yamlfile.Quote(e.Value))
+		}
+	}
 }
