@@ -36,8 +36,19 @@ func (m moment) chain(c *x509.Certificate, anchors, between []*x509.Certificate)
 	return sign.VerifyChain(c, sign.ChainOptions{Roots: anchors, Intermediates: between, At: at, AnyTime: m.any})
 }
 
+// parseCertificate parses a certificate, unless it is one of those that are
+// parsed already.
+func parseCertificate(der []byte, parsed ...*x509.Certificate) (*x509.Certificate, error) {
+	for _, c := range parsed {
+		if c != nil && bytes.Equal(c.Raw, der) {
+			return c, nil
+		}
+	}
+	return x509.ParseCertificate(der)
+}
+
 // parseCertsOnly reads the certificates in the body of an EST answer.
-func parseCertsOnly(body []byte) ([]*x509.Certificate, error) {
+func parseCertsOnly(body []byte, parsed ...*x509.Certificate) ([]*x509.Certificate, error) {
 	der, err := est.DecodeBody(nil, body)
 	if err != nil {
 		return nil, err
@@ -48,26 +59,41 @@ func parseCertsOnly(body []byte) ([]*x509.Certificate, error) {
 	}
 	certs := make([]*x509.Certificate, len(raw))
 	for i, der := range raw {
-		if certs[i], err = x509.ParseCertificate(der); err != nil {
+		if certs[i], err = parseCertificate(der, parsed...); err != nil {
 			return nil, err
 		}
 	}
 	return certs, nil
 }
 
-// anchors returns the certificates that a domain's CA certificates are believed
-// by: those that are self-signed, else all.
-func anchors(authorities []*x509.Certificate) []*x509.Certificate {
-	var roots []*x509.Certificate
+// A domain is the CA certificates of a registrar's domain.
+type domain struct {
+	authorities []*x509.Certificate
+	// anchors are those that the others are believed by: those that are
+	// self-signed, else all.
+	anchors []*x509.Certificate
+}
+
+// domainOf sorts the CA certificates of a domain.
+func domainOf(authorities []*x509.Certificate) domain {
+	d := domain{authorities: authorities}
 	for _, c := range authorities {
-		if bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil {
-			roots = append(roots, c)
+		if selfSigned(c) {
+			d.anchors = append(d.anchors, c)
 		}
 	}
-	if roots == nil {
-		return authorities
+	return d.anchored()
+}
+
+func (d domain) anchored() domain {
+	if d.anchors == nil {
+		d.anchors = d.authorities
 	}
-	return roots
+	return d
+}
+
+func selfSigned(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignatureFrom(c) == nil
 }
 
 // checkAuthorities decides what of an answer to /cacerts becomes the explicit
@@ -75,26 +101,29 @@ func anchors(authorities []*x509.Certificate) []*x509.Certificate {
 // has to be among them, or above or below one of them: what is enrolled into is
 // the domain of the voucher. Where it pins the registrar itself, the registrar
 // says who its authority is.
-func checkAuthorities(body []byte, i *Imprint, at moment, trail *decision.Trail) ([]*x509.Certificate, error) {
+func checkAuthorities(body []byte, i *Imprint, at moment, trail *decision.Trail) (domain, error) {
 	const name = "cacerts"
-	certs, err := parseCertsOnly(body)
+	certs, err := parseCertsOnly(body, i.Pinned)
 	if err != nil {
-		return nil, trail.Refuse(BadAuthorities, name, "the CA certificates cannot be read: %w", err)
+		return domain{}, trail.Refuse(BadAuthorities, name, "the CA certificates cannot be read: %w", err)
 	}
 	authorities := slices.DeleteFunc(certs, func(c *x509.Certificate) bool { return !c.IsCA || !c.BasicConstraintsValid })
 	if len(authorities) == 0 {
-		return nil, trail.Refuse(BadAuthorities, name, "none of the certificates is that of a certificate authority")
+		return domain{}, trail.Refuse(BadAuthorities, name, "none of the certificates is that of a certificate authority")
 	}
+	d := domain{authorities: authorities}
 	for _, c := range authorities {
-		if damagedRoot(c, authorities) {
-			return nil, trail.Refuse(BadAuthorities, name, "the certificate of the authority %q is not signed by any key of that name: it is damaged, or nobody's", c.Subject)
+		if selfSigned(c) {
+			d.anchors = append(d.anchors, c)
+		} else if damagedRoot(c, authorities) {
+			return domain{}, trail.Refuse(BadAuthorities, name, "the certificate of the authority %q is not signed by any key of that name: it is damaged, or nobody's", c.Subject)
 		}
 	}
 	if !i.Direct && !slices.ContainsFunc(authorities, func(c *x509.Certificate) bool { return related(c, i.Pinned, authorities, at) }) {
-		return nil, trail.Refuse(BadAuthorities, name, "the pinned authority %q is not among the %d CA certificates, and chains to none of them", i.Pinned.Subject, len(authorities))
+		return domain{}, trail.Refuse(BadAuthorities, name, "the pinned authority %q is not among the %d CA certificates, and chains to none of them", i.Pinned.Subject, len(authorities))
 	}
 	trail.Pass(name, "%d authorities", len(authorities))
-	return authorities, nil
+	return d.anchored(), nil
 }
 
 // damagedRoot reports whether c names itself as its issuer and neither its own key
@@ -128,10 +157,10 @@ func related(c, pinned *x509.Certificate, all []*x509.Certificate, at moment) bo
 
 // issuedCheck is what a certificate that was asked for has to be.
 type issuedCheck struct {
-	key         crypto.Signer
-	serial      string // of the device
-	authorities []*x509.Certificate
-	at          moment
+	key    crypto.Signer
+	serial string // of the device
+	domain domain
+	at     moment
 }
 
 // find picks the certificate with the device's key out of an answer to
@@ -148,7 +177,7 @@ func (want *issuedCheck) find(body []byte, trail *decision.Trail) ([]*x509.Certi
 		return nil, trail.Refuse(BadIssuedCert, name, "none of the %d certificates is for the key of the request", len(certs))
 	}
 	leaf := certs[at]
-	path, err := want.at.chain(leaf, anchors(want.authorities), slices.Concat(want.authorities, certs))
+	path, err := want.at.chain(leaf, want.domain.anchors, slices.Concat(want.domain.authorities, certs))
 	if err != nil {
 		return nil, trail.Refuse(BadIssuedCert, name, "%q does not chain to the domain's CA certificates: %w", leaf.Subject, err)
 	}
@@ -191,7 +220,7 @@ func usableFor(c *x509.Certificate, usage x509.ExtKeyUsage) bool {
 // id-kp-cmcRA or a TLS server of the name in the URL.
 func checkServer(peer, authorities []*x509.Certificate, origin string, at moment) error {
 	server := peer[0]
-	if _, err := at.chain(server, anchors(authorities), slices.Concat(authorities, peer[1:])); err != nil {
+	if _, err := at.chain(server, domainOf(authorities).anchors, slices.Concat(authorities, peer[1:])); err != nil {
 		return decision.Refuse(UntrustedServer, "the server %q does not chain to the domain's CA certificates: %w", server.Subject, err)
 	}
 	if isRegistrar(server) {

@@ -20,6 +20,7 @@ type enrolment struct {
 	key     crypto.Signer
 	keyPEM  []byte
 	request []byte // the body: base64 of PKCS#10
+	domain  domain // that is to certify it
 }
 
 // prepareEnrolment gets the CA certificates and the CSR attributes, makes the
@@ -32,9 +33,11 @@ func (a *attempt) prepareEnrolment(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.authorities, err = checkAuthorities(body, a.imprint, cfg.moment(), &a.trail); err != nil {
+	found, err := checkAuthorities(body, a.imprint, cfg.moment(), &a.trail)
+	if err != nil {
 		return err
 	}
+	a.authorities = found.authorities
 	attributes, binding, err := getAttributes(ctx, a.session, cfg.Label)
 	if err != nil {
 		return a.failed("csrattrs", err)
@@ -47,6 +50,7 @@ func (a *attempt) prepareEnrolment(ctx context.Context) error {
 	if a.enrolment, err = newEnrolment(cfg, demand, binding); err != nil {
 		return a.failed("csr", err)
 	}
+	a.enrolment.domain = found
 	a.phase, a.since = phaseSign, cfg.Clock.Now()
 	return nil
 }
@@ -143,7 +147,7 @@ func (a *attempt) enrol(ctx context.Context) (time.Duration, error) {
 		return a.pending(name, reply)
 	}
 	a.trail.Pass(name, "%d octets", len(reply.Body))
-	want := &issuedCheck{key: a.enrolment.key, serial: a.p.own.serial, authorities: a.authorities, at: cfg.moment()}
+	want := &issuedCheck{key: a.enrolment.key, serial: a.p.own.serial, domain: a.enrolment.domain, at: cfg.moment()}
 	chain, err := want.find(reply.Body, &a.trail)
 	if err != nil {
 		return 0, err

@@ -50,7 +50,7 @@ type renewal struct {
 }
 
 func (r *renewal) run(ctx context.Context) (*Joined, error) {
-	authorities, err := r.refreshAuthorities(ctx)
+	found, err := r.refreshAuthorities(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -71,31 +71,31 @@ func (r *renewal) run(ctx context.Context) (*Joined, error) {
 	if err != nil {
 		return nil, r.failed("simplereenroll", err)
 	}
-	want := &issuedCheck{key: e.key, serial: r.had.SerialNumber, authorities: authorities, at: r.cfg.moment()}
+	want := &issuedCheck{key: e.key, serial: r.had.SerialNumber, domain: found, at: r.cfg.moment()}
 	chain, err := want.find(answer, r.trail)
 	if err != nil {
 		return nil, err
 	}
 	state := r.had.State
 	state.RenewedOn = r.cfg.today()
-	files := map[string][]byte{FileKey: e.keyPEM, FileCert: ca.ChainPEM(chain...), FileCACerts: ca.ChainPEM(authorities...)}
+	files := map[string][]byte{FileKey: e.keyPEM, FileCert: ca.ChainPEM(chain...), FileCACerts: ca.ChainPEM(found.authorities...)}
 	if err := (vault{r.cfg.Storage}).replace(&state, files); err != nil {
 		return nil, r.failed("storage", err)
 	}
-	return &Joined{State: state, Voucher: r.had.Voucher, LDevID: Identity{chain, e.key}, CACerts: authorities}, nil
+	return &Joined{State: state, Voucher: r.had.Voucher, LDevID: Identity{chain, e.key}, CACerts: found.authorities}, nil
 }
 
 // refreshAuthorities fetches the CA certificates, which change when the domain's
 // authority rolls over. They come from a server the old ones vouch for (RFC 7030
 // §4.1.3); without a usable answer nothing is renewed, and the old ones stay.
-func (r *renewal) refreshAuthorities(ctx context.Context) ([]*x509.Certificate, error) {
+func (r *renewal) refreshAuthorities(ctx context.Context) (domain, error) {
 	op := &operation{name: "cacerts", method: "GET", path: estPath(r.had.Label, "cacerts"), accept: exchange.TypePKCS7, max: exchange.MaxEST}
 	reply, err := r.session.send(ctx, op)
 	if err == nil {
 		err = expect(op.name, reply, exchange.TypePKCS7)
 	}
 	if err != nil {
-		return nil, r.failed(op.name, err)
+		return domain{}, r.failed(op.name, err)
 	}
 	return checkAuthorities(reply.Body, &Imprint{Direct: true}, r.cfg.moment(), r.trail)
 }

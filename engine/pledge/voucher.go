@@ -60,7 +60,7 @@ func (p *Pledge) Verify(ctx context.Context, r *Received, trail *decision.Trail)
 		timed.Now = p.cfg.Clock.Now()
 		r = &timed
 	}
-	opener := artefact.Opener{Verifier: p.cfg.Verifier}
+	opener := artefact.Opener{Verifier: p.cfg.Verifier, Parsed: p.cfg.VoucherAnchors}
 	v, err := opener.Voucher(ctx, p.cfg.Format, r.Body, artefact.Trust{Anchors: p.cfg.VoucherAnchors, At: r.Now, AnyTime: !p.cfg.ClockTrusted})
 	if err != nil {
 		if contextError(ctx) != nil {
@@ -182,7 +182,7 @@ func (p *Pledge) checkPin(i *Imprint, r *Received, trail *decision.Trail) error 
 		key = sum[:]
 	}
 	if v.PinnedDomainCert != nil && (v.Nonce != nil || key == nil) {
-		pinned, err := x509.ParseCertificate(v.PinnedDomainCert)
+		pinned, err := parseCertificate(v.PinnedDomainCert, r.Peers...)
 		if err != nil {
 			return trail.Refuse(decision.BadPayload, "pin", "the pinned-domain-cert cannot be read: %w", err)
 		}
