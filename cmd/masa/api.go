@@ -121,8 +121,32 @@ func deviceDone(id device.ID, err error) (any, error) {
 }
 
 func (a *api) importDevices(r *http.Request, im *devicelist.Import) (any, error) {
-	return a.service.ImportDevices(r.Context(), im.Devices, masa.ImportOptions{Now: time.Now(), Reject: im.Reject, Progress: im.Progress,
+	formats, err := voucherFormats(im.Query["voucher-format"])
+	if err != nil {
+		return nil, err
+	}
+	return a.service.ImportDevices(r.Context(), im.Devices, masa.ImportOptions{Now: time.Now(), Reject: im.Reject, Progress: im.Progress, Formats: formats,
 		Pool: im.Query.Get("pool"), Owner: im.Query.Get("owner"), Exclusive: im.Query.Get("exclusive") == "true", LoggedOnMismatch: im.Query.Get("logged-on-mismatch") == "true"})
+}
+
+// voucherFormats reads the formats of vouchers that devices read: nil for no word
+// about it, none for all.
+func voucherFormats(names []string) ([]codec.Format, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	formats := []codec.Format{}
+	for _, name := range names {
+		f, err := codec.ParseFormat(name)
+		switch {
+		case name == "all" && len(names) == 1:
+		case err != nil || f != codec.FormatCMS && f != codec.FormatJWS:
+			return nil, admin.Errorf(http.StatusBadRequest, "voucher-format %.40q is neither cms nor jws, nor all alone", name)
+		default:
+			formats = append(formats, f)
+		}
+	}
+	return formats, nil
 }
 
 func (a *api) own(r *http.Request, im *devicelist.Import) (any, error) {
@@ -140,6 +164,7 @@ type deviceJSON struct {
 	Pool             string        `json:"pool,omitempty"`
 	Exclusive        bool          `json:"exclusive,omitempty"`
 	LoggedOnMismatch bool          `json:"logged-on-mismatch,omitempty"`
+	Formats          []string      `json:"voucher-formats,omitempty"` // it reads, absent for all
 	Claimed          bool          `json:"claimed,omitempty"`
 	Blocked          bool          `json:"blocked,omitempty"`
 	BlockReason      string        `json:"block-reason,omitempty"`
@@ -168,6 +193,9 @@ func toDeviceJSON(d *masa.Device) deviceJSON {
 		Exclusive: d.Exclusive, LoggedOnMismatch: d.LoggedOnMismatch, Claimed: d.Claim != nil, Blocked: d.Blocked, BlockReason: d.BlockReason, Issued: d.Issued, Refused: d.Refused}
 	if !d.LastIssued.IsZero() {
 		j.LastIssued = &d.LastIssued
+	}
+	for _, f := range d.Formats {
+		j.Formats = append(j.Formats, f.String())
 	}
 	for _, r := range d.Refusals {
 		j.Refusals = append(j.Refusals, refusedJSON(r))

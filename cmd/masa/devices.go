@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ func newDevices() *cobra.Command {
 func newDevicesImport() *cobra.Command {
 	var f devicelist.Flags
 	var pool, owner string
+	var formats []string
 	var exclusive, logged bool
 	cmd := &cobra.Command{
 		Use:   "import FILE|DIR|- …",
@@ -32,6 +34,9 @@ changes nothing; it works while the server runs.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: ask(func(c *call, args []string) error {
 			q := url.Values{}
+			if len(formats) > 0 {
+				q["voucher-format"] = formats
+			}
 			for name, value := range map[string]string{"pool": pool, "owner": owner, "exclusive": yes(exclusive, "true"), "logged-on-mismatch": yes(logged, "true")} {
 				if value != "" {
 					q.Set(name, value)
@@ -43,6 +48,7 @@ changes nothing; it works while the server runs.`,
 	f.Register(cmd)
 	cmd.Flags().StringVar(&pool, "pool", "", "pool that the devices go into; see masa pools")
 	cmd.Flags().StringVar(&owner, "owner", "", "customer that owns them")
+	cmd.Flags().StringSliceVar(&formats, "voucher-format", nil, "formats of vouchers that the devices read: cms, jws or both; all for those of which nothing is known (default: as on record)")
 	cmd.Flags().BoolVar(&exclusive, "exclusive", false, "refuse everybody but the owner of each")
 	cmd.Flags().BoolVar(&logged, "logged-on-mismatch", false, "assert \"logged\" where a device's own request does not show the registrar that asks, instead of refusing")
 	return cmd
@@ -99,6 +105,9 @@ func showDevice(out io.Writer, d *deviceJSON) {
 	fmt.Fprintf(w, "device\t%s\nserial number\t%s\nidevid-issuer\t%x\n", d.Device, d.Serial, d.Issuer)
 	fmt.Fprintf(w, "imported\t%s, %s\n", showTime(d.Imported), map[bool]string{true: "with its IDevID", false: "from a list without certificates"}[d.Verified])
 	fmt.Fprintf(w, "owner\t%s\npool\t%s\nstate\t%s %s\n", or(d.Owner, "nobody"), or(d.Pool, "none"), deviceState(d), d.BlockReason)
+	if len(d.Formats) > 0 {
+		fmt.Fprintf(w, "vouchers read\t%s\n", strings.Join(d.Formats, ", "))
+	}
 	if d.Claimed {
 		fmt.Fprint(w, "claimed\tby the domain that came first\n")
 	}

@@ -355,6 +355,7 @@ func TestCommandsWorkWithAndWithoutAServer(t *testing.T) {
 			if lines := strings.Split(strings.TrimSpace(s.run("devices", "list", "--json").want(t, program.Done).out), "\n"); len(lines) != 3 {
 				t.Errorf("%d lines", len(lines))
 			}
+			s.importFormats(t)
 			s.run("devices", "block", "SN-1", "--reason", "stolen").want(t, program.Done, "blocked", "/SN-1")
 			s.run("devices", "show", "SN-1").want(t, program.Done, "blocked stolen")
 			s.run("devices", "unblock", "SN-1").want(t, program.Done, "unblocked")
@@ -382,6 +383,25 @@ func TestCommandsWorkWithAndWithoutAServer(t *testing.T) {
 			runWith("serial-number\nSN-7\n", "devices", "own", "--customer", "acme", "--devices", "-", "--progress", "none", "--config", s.config).want(t, program.Failed, "SN-7")
 			s.importRun(t)
 		})
+	}
+}
+
+// importFormats says what the devices read, and takes it back.
+func (s *site) importFormats(t *testing.T) {
+	t.Helper()
+	imported := func(formats string) outcome {
+		return s.run("devices", "import", s.idevs, "--voucher-format", formats, "--progress", "none")
+	}
+	imported("jws").want(t, program.Done, "3 changed")
+	s.run("devices", "show", "SN-0", "--json").want(t, program.Done, `"voucher-formats":["jws"]`)
+	imported("jws,cms").want(t, program.Done, "3 changed")
+	s.run("devices", "show", "SN-0").want(t, program.Done, "vouchers read", "cms, jws")
+	s.run("devices", "import", s.idevs, "--progress", "none").want(t, program.Done, "3 unchanged")
+	imported("cose").want(t, program.Usage, "cose", "neither cms nor jws")
+	imported("all,cms").want(t, program.Usage, "all alone")
+	imported("all").want(t, program.Done, "3 changed")
+	if out := s.run("devices", "show", "SN-0", "--json").want(t, program.Done).out; strings.Contains(out, "voucher-formats") {
+		t.Errorf("all formats are %s", out)
 	}
 }
 

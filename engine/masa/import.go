@@ -40,7 +40,8 @@ type ImportOptions struct {
 	Owner string
 	// Exclusive and LoggedOnMismatch, where true, are set for each of them.
 	Exclusive, LoggedOnMismatch bool
-	// Formats, where not nil, are those of vouchers that the devices can read.
+	// Formats, where not nil, are those of vouchers that the devices can read;
+	// none for all. A request for a voucher in another is refused.
 	Formats []codec.Format
 	// Reject is told each row that cannot be used, in the order of the list; its
 	// error ends the import. Without it the first such row does.
@@ -487,7 +488,7 @@ func (row *importRow) applyOptions(tx state.Tx, id device.ID, record *deviceReco
 	if opts.LoggedOnMismatch && !record.LoggedOnMismatch {
 		record.LoggedOnMismatch, touched = true, true
 	}
-	if formats := numbersOf(opts.Formats); formats != nil && !slices.Equal(record.Formats, formats) {
+	if formats := numbersOf(opts.Formats); opts.Formats != nil && !slices.Equal(record.Formats, formats) {
 		record.Formats, touched = formats, true
 	}
 	if opts.Owner == "" {
