@@ -77,6 +77,13 @@ func (o *onboarding) serveMASA(t testing.TB, dir string, env []string) *server {
 	devices := filepath.Join(dir, "devices.der")
 	writeFile(t, devices, der.Bytes())
 	config := filepath.Join(home, "masa.yaml")
+	// All callers come from one address.
+	text := must(os.ReadFile(config))(t)
+	unlimited := bytes.Replace(text, []byte("\nclient-rate: 50\n"), []byte("\nclient-rate: 0\n"), 1)
+	if bytes.Equal(unlimited, text) {
+		t.Fatalf("%s does not set client-rate: 50", config)
+	}
+	writeFile(t, config, unlimited)
 	command(t, nil, masa, "devices", "import", "--config", config, devices)
 	return serve(t, env, masa, "serve", "--config", config)
 }

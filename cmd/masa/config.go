@@ -50,7 +50,7 @@ func defaultSettings() *settings {
 		IDevIDCA: nil, SerialFrom: "subject", IDevIDLifetime: "check", Pin: "farthest", Revocation: "off", EContent: "anima",
 		RequestAge: masa.DefaultRequestAge, Skew: masa.DefaultSkew, Replay: masa.DefaultReplay, PinLifetime: masa.DefaultPinLifetime,
 		Nonceless: masa.DefaultNoncelessLifetime, State: "state", Runs: "runs", MinFree: 256, AdminSocket: "admin.sock",
-		ClientBurst: 100, Connections: 4096, Requests: 1024, LogLevel: "info", LogFormat: "text",
+		ClientRate: 50, ClientBurst: 1000, Connections: 4096, Requests: 1024, LogLevel: "info", LogFormat: "text",
 	}
 }
 
@@ -96,8 +96,8 @@ func (s *settings) table() *config.Table {
 		config.Text(&s.AdminListen, k("admin-listen", "HOST:PORT", "none", "address of the admin API for other machines, by TLS with client certificates; needs admin-client-ca"), checkHostPort),
 		config.Paths(&s.AdminClientCA, k("admin-client-ca", "a list of FILEs", "none", "authorities of the client certificates for admin-listen")),
 
-		config.Int(&s.ClientRate, k("client-rate", "1 to 1000000", "no limit", "requests a second that one client, by its key, may make in the long run"), 1, 1e6),
-		config.Int(&s.ClientBurst, k("client-burst", "1 to 1000000", "100", "requests that one client may make at once where client-rate is set"), 1, 1e6),
+		config.Int(&s.ClientRate, k("client-rate", "0 to 1000000, 0 for no limit", "50", "requests a second that one client may make in the long run: one registrar, by the key of its TLS certificate, or one address without a certificate. A device that joins takes two, its voucher and its audit log (RFC 8995 sections 5.5 and 5.8)"), 0, 1e6),
+		config.Int(&s.ClientBurst, k("client-burst", "1 to 1000000", "1000", "requests that one client may make at once, such as a site whose devices all come at the same time; one more is answered 429 with Retry-After"), 1, 1e6),
 		config.Int(&s.Connections, k("connections", "1 to 1000000", "4096", "connections at a time"), 1, 1e6),
 		config.Int(&s.Requests, k("requests", "1 to 1000000", "1024", "requests in work at a time"), 1, 1e6),
 		config.Of(&s.LogLevel, k("log-level", "debug, info, warn or error", "info", "what is logged on standard error"), config.OneOf("debug", "info", "warn", "error")),
