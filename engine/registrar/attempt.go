@@ -166,19 +166,25 @@ func (a *attempt) entry(refusal *decision.Refusal) Attempt {
 // addAttempt keeps the last attempts of a device.
 func addAttempt(tx state.Tx, id device.ID, entry Attempt) error {
 	key := deviceKey(prefixAttempts, id)
-	record, _, err := get[attemptsRecord](tx, key)
+	record, _, err := get[keptAttempts](tx, key)
 	if err != nil {
 		return err
 	}
-	if n := len(record.Attempts); n > 0 && record.Attempts[n-1].repeatedBy(&entry) {
-		record.Attempts = record.Attempts[:n-1]
+	if n := len(record.Attempts); n > 0 {
+		var newest attemptGist
+		if err := gistMode.Unmarshal(record.Attempts[n-1], &newest); err != nil {
+			return damaged(key, err)
+		}
+		if newest.Operation == entry.Operation && newest.Outcome == entry.Outcome && bytes.Equal(newest.Digest, entry.Digest) {
+			record.Attempts = record.Attempts[:n-1]
+		}
 	}
-	record.Attempts = last(append(record.Attempts, entry), maxAttempts)
+	encoded, err := recordMode.Marshal(&entry)
+	if err != nil {
+		return err
+	}
+	record.Attempts = last(append(record.Attempts, encoded), maxAttempts)
 	return put(tx, key, &record)
-}
-
-func (e *Attempt) repeatedBy(o *Attempt) bool {
-	return e.Operation == o.Operation && e.Outcome == o.Outcome && bytes.Equal(e.Digest, o.Digest)
 }
 
 // cursorRecord is where the next attempt of a stranger goes.

@@ -80,6 +80,7 @@ var (
 		IndefLength:       cbor.IndefLengthForbidden,
 		TagsMd:            cbor.TagsForbidden,
 	}.DecMode()
+	gistMode, _ = cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode()
 )
 
 // deviceRecord is what is known of a device. Times are Unix seconds.
@@ -202,6 +203,19 @@ type attemptsRecord struct {
 	Attempts []Attempt `cbor:"1,keyasint"`
 }
 
+// keptAttempts is an attemptsRecord whose attempts stay encoded: who adds one
+// needs no more of the others than what the last was about.
+type keptAttempts struct {
+	Attempts []cbor.RawMessage `cbor:"1,keyasint"`
+}
+
+// attemptGist is what makes an Attempt the same as another.
+type attemptGist struct {
+	Operation string        `cbor:"2,keyasint"`
+	Outcome   decision.Kind `cbor:"6,keyasint,omitempty"`
+	Digest    []byte        `cbor:"10,keyasint,omitempty"`
+}
+
 // get reads the record of a key. It reports whether there is one.
 func get[T any](r state.Reader, key []byte) (record T, found bool, err error) {
 	value, err := r.Get(key)
@@ -220,9 +234,13 @@ func parse[T any](key, value []byte) (record T, err error) {
 		return record, fmt.Errorf("registrar: the record %q is not of version %d; use the program that wrote it", key, recordVersion)
 	}
 	if err := parseMode.Unmarshal(value[1:], &record); err != nil {
-		return record, fmt.Errorf("registrar: the record %q is damaged: %w; restore the state from a copy", key, err)
+		return record, damaged(key, err)
 	}
 	return record, nil
+}
+
+func damaged(key []byte, err error) error {
+	return fmt.Errorf("registrar: the record %q is damaged: %w; restore the state from a copy", key, err)
 }
 
 func put(tx state.Tx, key []byte, record any) error {

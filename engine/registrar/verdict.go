@@ -31,21 +31,21 @@ type verdictFlight struct {
 	id   device.ID
 	done chan struct{} // closed when err stands
 	err  error         // why there is no verdict
-	// dev is the device as it was just recorded and facts what its IDevID says, nil
-	// where they have to be read.
-	dev   *deviceRecord
-	facts *codec.IDevID
+	// dev is the device as it was just recorded and masa where its voucher came
+	// from, nil where they have to be looked up.
+	dev  *deviceRecord
+	masa *masa
 }
 
 // openVerdict begins a verdict flight, for the caller to hand to judge, and
 // returns nil when there is one already.
-func (s *Service) openVerdict(id device.ID, dev *deviceRecord, facts *codec.IDevID) *verdictFlight {
+func (s *Service) openVerdict(id device.ID, dev *deviceRecord, m *masa) *verdictFlight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.verdicts[id] != nil {
 		return nil
 	}
-	v := &verdictFlight{id: id, done: make(chan struct{}), dev: dev, facts: facts}
+	v := &verdictFlight{id: id, done: make(chan struct{}), dev: dev, masa: m}
 	s.verdicts[id] = v
 	return v
 }
@@ -195,20 +195,12 @@ func (s *Service) keepVerdict(id device.ID, judged *voucherMark, known *knownLog
 // fetchLog asks the MASA for a device's audit log, with the octets that the
 // voucher was asked for with (RFC 8995 §5.8.1).
 func (s *Service) fetchLog(ctx context.Context, v *verdictFlight) ([]byte, error) {
-	dev, facts := v.dev, v.facts
-	if facts == nil {
+	dev, m := v.dev, v.masa
+	if m == nil {
 		var err error
-		if facts, err = codec.ParseIDevID(dev.IDevID); err != nil {
-			return nil, decision.Refuse(decision.Internal, "%w", err)
+		if m, err = s.masaOnRecord(dev); err != nil {
+			return nil, err
 		}
-	}
-	maker := s.makers.Load().byName[dev.Manufacturer]
-	if maker == nil {
-		return nil, decision.Refuse(decision.NoMASA, "manufacturer %s is configured no more", dev.Manufacturer)
-	}
-	m, err := s.masaOf(maker, facts)
-	if err != nil {
-		return nil, err
 	}
 	format, err := codec.ParseFormat(dev.Voucher.Format)
 	if err != nil {
@@ -228,6 +220,19 @@ func (s *Service) fetchLog(ctx context.Context, v *verdictFlight) ([]byte, error
 		return nil, err
 	}
 	return logBody(m, reply)
+}
+
+// masaOnRecord finds the MASA of a device that is not here.
+func (s *Service) masaOnRecord(dev *deviceRecord) (*masa, error) {
+	facts, err := codec.ParseIDevID(dev.IDevID)
+	if err != nil {
+		return nil, decision.Refuse(decision.Internal, "%w", err)
+	}
+	maker := s.makers.Load().byName[dev.Manufacturer]
+	if maker == nil {
+		return nil, decision.Refuse(decision.NoMASA, "manufacturer %s is configured no more", dev.Manufacturer)
+	}
+	return s.masaOf(maker, facts)
 }
 
 func logBody(m *masa, reply *Reply) ([]byte, error) {

@@ -155,7 +155,7 @@ func (s *Service) fly(f *flight, a *attempt, p *pledgeRequest, m *masa, admitted
 	if f.err != nil {
 		a.record(s.life, decision.Of(f.err))
 	} else if s.cfg.Audit != AuditOff {
-		verdict = s.openVerdict(a.who.ID, f.recorded, a.who.Facts)
+		verdict = s.openVerdict(a.who.ID, f.recorded, m)
 	}
 	s.mu.Lock()
 	waited := f.waiting > 0
