@@ -53,18 +53,6 @@ func (j *Joining) land(f *flight) {
 	j.flying--
 }
 
-// collect takes back what has landed while the Joining did something else.
-func (j *Joining) collect() {
-	for {
-		select {
-		case f := <-j.landings:
-			j.land(f)
-		default:
-			return
-		}
-	}
-}
-
 // await waits until a flight lands, and returns its candidate: nil where it must
 // wait for the end of another's enrolment, where something else is due before, or
 // where ctx ends. It does not look at the clock, which a simulation may move while

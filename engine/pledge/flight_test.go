@@ -40,7 +40,8 @@ func (c passing) AfterFunc(d time.Duration, f func()) (stop func() bool) {
 type slow struct {
 	network
 	start time.Time
-	takes map[string]func(c *pledge.Call) time.Duration // by registrar; nil: at once; negative: for ever
+	takes map[string]func(c *pledge.Call) time.Duration // by registrar; nil: at once; silent: for ever
+	last  string                                        // a registrar whose answer comes as a call is given up
 
 	mu   sync.Mutex
 	log  []event
@@ -78,7 +79,9 @@ func (s *slow) Exchange(ctx context.Context, c *pledge.Call) (*pledge.Reply, err
 		if _, err := c.Prepare(s.network[c.Registrar].chain); err != nil {
 			return nil, err
 		}
-		<-ctx.Done()
+		if <-ctx.Done(); c.Registrar == s.last {
+			ctx = context.WithoutCancel(ctx)
+		}
 	case wait > 0:
 		_ = passing{}.Sleep(ctx, wait)
 	}
@@ -215,6 +218,52 @@ func TestARegistrarHasFiveSeconds(t *testing.T) {
 	})
 }
 
+// The oldest is not among those that make room as long as it does something.
+func TestTheOldestThatIsSilentMakesRoom(t *testing.T) {
+	slowly(t, 9, func(t *testing.T, w *world, s *slow, urls []string) {
+		eight := make(chan struct{})
+		for i, url := range urls[:8] {
+			s.network[url].voucher = func(v *codec.Voucher) { v.SerialNumber = []byte("another") }
+			s.takes[url] = func(c *pledge.Call) time.Duration {
+				if i == 7 {
+					close(eight)
+				}
+				if i == 0 && strings.HasSuffix(c.Path, "requestvoucher") {
+					<-eight
+					return time.Second
+				}
+				return silent
+			}
+		}
+		joined, err := w.pledge().Join(context.Background(), urls...)
+		if err != nil || joined.Registrar != urls[8] {
+			t.Fatalf("%+v, %v", joined, err)
+		}
+		if dropped := s.registrars("end")[0]; dropped != urls[1] || s.when("voucher_status", urls[0]) < 0 {
+			t.Errorf("%s made room", dropped)
+		}
+	})
+}
+
+// What comes at the moment at which its registrar is given up is looked at.
+func TestAnAnswerAtTheLastMoment(t *testing.T) {
+	slowly(t, 9, func(t *testing.T, w *world, s *slow, urls []string) {
+		s.last = urls[0]
+		for i, url := range urls[:8] {
+			s.takes[url] = func(c *pledge.Call) time.Duration {
+				if i == 0 && !strings.HasSuffix(c.Path, "requestvoucher") {
+					return 0
+				}
+				return silent
+			}
+		}
+		joined, err := w.pledge().Join(context.Background(), urls...)
+		if err != nil || joined.Registrar != urls[0] || len(s.network[urls[8]].calls) != 0 {
+			t.Fatalf("%+v, %v; the last was asked %v", joined, err, s.network[urls[8]].calls)
+		}
+	})
+}
+
 // Registrars that ask for more time, and take their time to do so, are not among
 // those that make room; and nobody has to wait for one of them.
 func TestSlowUndecidedRegistrarsHoldNobodyUp(t *testing.T) {
@@ -234,6 +283,32 @@ func TestSlowUndecidedRegistrarsHoldNobodyUp(t *testing.T) {
 				if string(body) != string(s.network[url].bodies["requestvoucher"][0]) {
 					t.Errorf("%s got another request", url)
 				}
+			}
+		}
+	})
+}
+
+// Eight that have not answered do not push out eight that have not decided, nor
+// the other way round.
+func TestEightAreAskedBesideEightThatAreWaitedFor(t *testing.T) {
+	slowly(t, 16, func(t *testing.T, w *world, s *slow, urls []string) {
+		w.cfg.Once = false
+		for i, url := range urls {
+			s.network[url].answers["requestvoucher"] = plain(202)
+			if i%2 == 0 {
+				s.takes[url] = after(silent)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+		defer cancel()
+		_, err := w.pledge().Join(ctx, urls...)
+		var failed *pledge.JoinError
+		if !errors.As(err, &failed) || len(failed.Attempts) != 16 {
+			t.Fatalf("%v", err)
+		}
+		for i, a := range failed.Attempts {
+			if !errors.Is(a.Err, context.DeadlineExceeded) || a.Pending != (i%2 == 1) {
+				t.Errorf("%+v", a)
 			}
 		}
 	})

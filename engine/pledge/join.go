@@ -200,14 +200,13 @@ func (j *Joining) step(ctx context.Context) (time.Duration, error) {
 	if err := j.discover(ctx); err != nil {
 		return 0, err
 	}
-	j.collect()
 	c, wait := j.next(j.look())
 	switch {
 	case c != nil:
 		if err := j.try(ctx, c); err != nil {
 			return 0, err
 		}
-	case j.flying == 0 && j.exhausted():
+	case j.exhausted():
 		return 0, j.end(nil)
 	case j.flying == 0:
 		return wait, nil
