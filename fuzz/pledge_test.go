@@ -166,6 +166,9 @@ func (s *site) good(segment string, body []byte) *pledge.Reply {
 	case "csrattrs":
 		return &pledge.Reply{Status: 204}
 	case "simpleenroll":
+		if len(body) == 0 || body[0] != 'M' { // no DER in base64: redirected here from another path
+			return &pledge.Reply{Status: 400}
+		}
 		der, err := est.DecodeBody(nil, body)
 		must(s.t, err)
 		csr, err := est.ParseCSR(der, est.Limits{})
@@ -188,6 +191,9 @@ func (s *site) certsOnly(cert *x509.Certificate) *pledge.Reply {
 }
 
 func (s *site) issue(body []byte) *pledge.Reply {
+	if len(body) == 0 || body[0] != '0' { // no DER: redirected here from another path
+		return &pledge.Reply{Status: 400}
+	}
 	verifier, err := sign.NewVerifier(sign.VerifierOptions{})
 	must(s.t, err)
 	opener := artefact.Opener{Verifier: artefact.Verifying(verifier)}
