@@ -26,7 +26,9 @@ const (
 	connectTimeout = 10 * time.Second // for TCP, and for TLS again
 	idleTimeout    = 90 * time.Second
 	maxHeader      = 64 << 10
-	maxIdle        = 4 // connections kept of one host
+	// maxIdle is how many connections of one host are kept: when many devices come
+	// at once, a handshake for each costs both sides more than the call.
+	maxIdle = 64
 	// maxTransports bounds how many different trusts have connections kept.
 	maxTransports = 64
 	// maxRetryAfter bounds what a MASA can ask for.
