@@ -158,13 +158,17 @@ type publicKeyOps struct {
 	verify, signed int
 	generated      int
 	parallel       int // how many rounds go on at a time when they are measured
+	// agreed is how many keys are agreed upon, by agree.
+	agreed int
+	agree  func() error
 }
 
 func newPublicKeyOps(t testing.TB, verify, signed, generated, parallel int) *publicKeyOps {
 	t.Helper()
 	key := newKey(t).(*ecdsa.PrivateKey)
 	digest := sha256.Sum256([]byte("what is signed"))
-	return &publicKeyOps{key, digest[:], must(ecdsa.SignASN1(rand.Reader, key, digest[:]))(t), verify, signed, generated, parallel}
+	return &publicKeyOps{key: key, digest: digest[:], sig: must(ecdsa.SignASN1(rand.Reader, key, digest[:]))(t),
+		verify: verify, signed: signed, generated: generated, parallel: parallel}
 }
 
 // measure returns the processor time of one round of the operations. A server
@@ -202,6 +206,11 @@ func (o *publicKeyOps) round() error {
 	}
 	for range o.generated {
 		if _, err := ecdsa.GenerateKey(o.key.Curve, rand.Reader); err != nil {
+			return err
+		}
+	}
+	for range o.agreed {
+		if err := o.agree(); err != nil {
 			return err
 		}
 	}

@@ -122,10 +122,12 @@ func online(add func(text, aim string, over, under value)) {
 		add("MASA without a network, a request, "+impl+", batches shared ÷ its public-key operations", "", asked(impl, "shared", "request"), asked(beside[impl], "shared", "ops"))
 	}
 	add("MASA without a network, a request, std, each by itself ÷ wide, batches shared", "", asked("std", "one", "request"), asked("wide", "shared", "request"))
-	for _, env := range []string{"cms", "jws"} {
+	joined := func(text, aim, name string) {
 		for _, side := range []string{"pledge", "registrar", "masa"} {
-			name := "Join/env=" + env
-			add(fmt.Sprintf("%s, a whole join, %s ÷ its public-key operations", env, side), "≤ 1.5", value{"bench", name, "ns-cpu/" + side}, value{"bench", name, "ns-cpu/" + side + "-ops"})
+			add(fmt.Sprintf("%s, %s ÷ its public-key operations", text, side), aim, value{"bench", name, "ns-cpu/" + side}, value{"bench", name, "ns-cpu/" + side + "-ops"})
 		}
 	}
+	joined("cms, a whole join", "≤ 1.5", "Join/env=cms")
+	joined("jws, a whole join", "≤ 1.5", "Join/env=jws")
+	joined("cms, a whole join over TLS, with its handshakes", "", "JoinServers/env=cms")
 }
