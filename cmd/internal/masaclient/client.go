@@ -27,7 +27,7 @@ const (
 	idleTimeout    = 90 * time.Second
 	maxHeader      = 64 << 10
 	// maxIdle is how many connections of one host are kept: when many devices come
-	// at once, a handshake for each costs both sides more than the call.
+	// at once, a handshake for each costs both sides as much as its calls.
 	maxIdle = 64
 	// maxTransports bounds how many different trusts have connections kept.
 	maxTransports = 64
