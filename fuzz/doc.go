@@ -34,6 +34,6 @@
 //
 // oss-fuzz has what OSS-Fuzz needs to build and run all targets here.
 //
-// What a program reads by itself, revocation lists, is fuzzed beside it, in
-// cmd/internal/revocation.
+// What a program reads by itself is fuzzed beside it: revocation lists in
+// cmd/internal/revocation, DNS in cmd/pledge/discover and cmd/internal/announce.
 package fuzz

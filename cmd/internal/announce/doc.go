@@ -17,6 +17,7 @@
 // # Trust
 //
 // Whoever is on the link may ask, and may answer what they like: a pledge trusts
-// nothing that it learns in this way but tries it (RFC 8995 §2.1). An
-// Announcement is safe for concurrent use.
+// nothing that it learns in this way but tries it (RFC 8995 §2.1). Within a second
+// a few hundred questions are answered, however many come. An Announcement is safe
+// for concurrent use.
 package announce
