@@ -90,6 +90,7 @@ func TestKitHasTheResultsItsIndexStates(t *testing.T) {
 		kit.KindVoucher: judgeVoucher, kit.KindRequest: judgeRequest, kit.KindPayload: judgePayload, kit.KindRequestPayload: judgePayload,
 		kit.KindList: judgeList, kit.KindIDevID: judgeIDevID, kit.KindKey: judgeKey, kit.KindChain: judgeChain, kit.KindProfile: judgeProfile,
 		kit.KindHeader: judgeHeader, kit.KindManifest: judgeManifest, kit.KindProof: judgeProof, kit.KindBundle: judgeBundle,
+		kit.KindCSR: judgeCSR, kit.KindCSRAttrs: judgeCSRAttrs, kit.KindCertsOnly: judgeCertsOnly, kit.KindAuditLog: judgeAuditLog, kit.KindLogKey: judgeLogKey,
 	}
 	for i := range index.Cases {
 		c := &index.Cases[i]
@@ -448,28 +449,38 @@ func TestEncodersWriteTheKitsGoodVouchers(t *testing.T) {
 		}
 		t.Run(c.File, func(t *testing.T) {
 			want := readKit(t, c.File)
-			if got := encodedAgain(t, want); !bytes.Equal(got, want) {
+			if got := voucherAgain(t, want); !bytes.Equal(got, want) {
 				t.Errorf("written as\n%x, the kit has\n%x", got, want)
 			}
 		})
 	}
 }
 
-// encodedAgain writes a voucher anew from what it holds and its signature.
-func encodedAgain(t *testing.T, b []byte) []byte {
+// voucherAgain writes a voucher anew from what it holds and its signature.
+func voucherAgain(t *testing.T, b []byte) []byte {
 	t.Helper()
-	var d codec.EnvelopeDecoder
+	return encodedAgain(t, b, func(e *codec.Envelope) []byte {
+		var payloads codec.PayloadDecoder
+		var v codec.Voucher
+		read, write := payloads.VoucherJSON, codec.AppendVoucherJSON
+		if e.Format == codec.FormatCOSE {
+			read, write = payloads.VoucherCBOR, codec.AppendVoucherCBOR
+		}
+		must(t, read(e.Payload, &v))
+		payload, err := write(nil, &v)
+		must(t, err)
+		return payload
+	})
+}
+
+// encodedAgain writes an envelope anew around a payload that is written again,
+// with its signature.
+func encodedAgain(t *testing.T, b []byte, write func(*codec.Envelope) []byte) []byte {
+	t.Helper()
+	d := codec.EnvelopeDecoder{Request: true}
 	var e codec.Envelope
 	must(t, d.Decode(b, &e))
-	var payloads codec.PayloadDecoder
-	var v codec.Voucher
-	read, write := payloads.VoucherJSON, codec.AppendVoucherJSON
-	if e.Format == codec.FormatCOSE {
-		read, write = payloads.VoucherCBOR, codec.AppendVoucherCBOR
-	}
-	must(t, read(e.Payload, &v))
-	payload, err := write(nil, &v)
-	must(t, err)
+	payload := write(&e)
 	s := &e.Signers[0]
 	chain, err := sign.LoadCertificates(pemOf(e.Certificates))
 	must(t, err)

@@ -264,6 +264,8 @@ func (b *builder) cmsRequests() {
 	b.good(pledge.encode(), request("request-pledge", "a pledge's request").says(q))
 	prior := q.without("proximity-registrar-cert").with(binaryLeaf("prior-signed-voucher-request", pledge.encode()))
 	b.good(newCMS(p.registrar, prior.json(topRequest)).encode(), request("request-registrar", "a registrar's request around it").says(prior))
+	ours := prior.with(binaryLeaf("idevid-issuer", issuerOf(p.vendor)))
+	b.good(newCMS(p.registrar, ours.json(topRequest)).encode(), request("good-request-registrar", "the same with the issuer of the IDevID").says(ours))
 	altered := newCMS(p.pledge, q.json(topRequest))
 	altered.payload = q.with(textLeaf("serial-number", "other")).json(topRequest)
 	b.bad(altered.encode(), "digest", "", request("bad-request-altered", "another serial number than was signed"))

@@ -1,6 +1,6 @@
 // Package kit makes the project's test kit: good and bad vouchers, requests,
-// payloads, device lists, certificates, keys and profiles, each with the result
-// a correct implementation comes to. ../INDEX.md tells how to use the files;
+// payloads, device lists, certificates, keys, profiles, messages of EST and audit
+// logs, each with the result a correct implementation comes to. ../INDEX.md tells how to use the files;
 // ../generate writes them.
 //
 // The vouchers are put together here from DER, JSON and CBOR by hand, not by the
@@ -47,6 +47,11 @@ const (
 	KindManifest       = "manifest"
 	KindProof          = "proof"
 	KindBundle         = "bundle"
+	KindCSR            = "certificate-request"
+	KindCSRAttrs       = "csr-attributes"
+	KindCertsOnly      = "certs-only"
+	KindAuditLog       = "audit-log"
+	KindLogKey         = "audit-log-key"
 )
 
 // A Case is one file with its expected result.
@@ -69,7 +74,8 @@ type Case struct {
 	Leaves map[string]string `json:"leaves,omitempty"`
 	// Oddities are unusual and no reason to refuse.
 	Oddities []string `json:"oddities,omitempty"`
-	// Helper is a file with the certificate of a signer the envelope lacks.
+	// Helper is a file with the certificate of a signer the envelope lacks, or with
+	// the key of the log of an answer that is proven.
 	Helper string `json:"helper,omitempty"`
 
 	// Rows are what a device list yields, in order.
@@ -78,9 +84,11 @@ type Case struct {
 	Facts *Facts `json:"facts,omitempty"`
 	// Algorithm is that of a key.
 	Algorithm string `json:"algorithm,omitempty"`
-	// Certificates counts those of a chain, Vouchers those of a bundle.
+	// Certificates counts those of a chain or a certs-only message, Vouchers those
+	// of a bundle, Events those of an audit log.
 	Certificates int `json:"certificates,omitempty"`
 	Vouchers     int `json:"vouchers,omitempty"`
+	Events       int `json:"events,omitempty"`
 }
 
 // A Row is a device, or a row that cannot be used.
@@ -146,11 +154,12 @@ func Build() (map[string][]byte, error) {
 	b.idevidCases()
 	b.listCases()
 	b.profileCases()
-	for _, more := range []func() error{b.keyCases, b.recordCases} {
+	for _, more := range []func() error{b.keyCases, b.recordCases, b.estCases} {
 		if err := more(); err != nil {
 			return nil, err
 		}
 	}
+	b.auditCases()
 	index := Index{Version: 1, At: At, Trust: []string{"certs/manufacturer-ca.pem"}, Passphrase: passphrase, Cases: b.cases}
 	text, err := marshal(index)
 	if err != nil {

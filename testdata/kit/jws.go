@@ -98,7 +98,13 @@ func (b *builder) jwsGood() {
 	}
 	b.good(newJWS(p.deep, v.json(topVoucher)).encode(), jwsCase("good-deep-chain", "a certificate authority between signer and anchor").says(v))
 	q := p.request()
-	b.good(newJWS(p.pledge, q.json(topRequest)).encode(), Case{File: "jws/request-pledge.vjj", Kind: KindRequest, About: "a pledge's request", Format: "jws", Encoding: "json"}.says(q))
+	request := func(name, about string) Case {
+		return Case{File: "jws/" + name + ".vjj", Kind: KindRequest, About: about, Format: "jws", Encoding: "json"}
+	}
+	pledge := newJWS(p.pledge, q.json(topRequest)).encode()
+	b.good(pledge, request("request-pledge", "a pledge's request").says(q))
+	ours := q.without("proximity-registrar-cert").with(binaryLeaf("prior-signed-voucher-request", pledge), binaryLeaf("idevid-issuer", issuerOf(p.vendor)))
+	b.good(newJWS(p.registrar, ours.json(topRequest)).encode(), request("good-request-registrar", "a registrar's request around it").says(ours))
 }
 
 // jwsForms adds what others write and readers take.
