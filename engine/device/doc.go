@@ -2,7 +2,9 @@
 // it follows from an IDevID certificate (IEEE 802.1AR, RFC 8995 §2.3.1).
 //
 // An [ID] is the pair of an issuer's key identifier and a serial number, since
-// serial numbers are unique within their issuer alone. [Identify] judges the
+// serial numbers are unique within their issuer alone. It names a device and
+// proves nothing: whoever makes a CA chooses both, and [Identity.NamesIssuerKey]
+// says where the identifier is a digest of the issuer's key after all. [Identify] judges the
 // certificates a TLS client presented, or a request was signed with, against
 // the manufacturers known here and returns the device's [Identity]. [Find]
 // turns what a person types into an ID, and refuses to guess where a serial

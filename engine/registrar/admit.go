@@ -178,8 +178,12 @@ func claim(tx state.Tx, who *device.Identity) (deviceRecord, error) {
 	}
 	key := under(prefixSerial, []byte(who.ID.Serial))
 	listed, found, err := get[listingRecord](tx, key)
-	if err != nil || !found || listed.Maker != "" && listed.Maker != who.Manufacturer.Name {
+	if err != nil || !found {
 		return dev, err
+	}
+	if listed.Maker != "" && listed.Maker != who.Manufacturer.Name {
+		dev.elsewhere = listed.Maker
+		return dev, nil
 	}
 	others, err := withSerial(tx, who.ID.Serial, listed.Maker)
 	if err != nil {
@@ -234,6 +238,9 @@ func (s *Service) mayJoin(dev *deviceRecord, who *device.Identity) *decision.Ref
 		return nil
 	}
 	reason := "it is on no list"
+	if dev.elsewhere != "" {
+		reason = fmt.Sprintf("its serial number is on the list for manufacturer %s, and manufacturer %s vouches for it", dev.elsewhere, who.Manufacturer.Name)
+	}
 	if dev.Standing == Listed || dev.Standing == Approved {
 		reason = ""
 		if len(dev.Key) == 0 {

@@ -204,6 +204,7 @@ func TestABareSerialNumberMayBeOneManufacturers(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	wantKind(t, q.try(), decision.DeviceNotListed)
+	saysAll(t, w.explained("SN-0001"), "on the list for manufacturer first", "manufacturer second vouches for it")
 	if err := p.try(); err != nil {
 		t.Errorf("another manufacturer's device of the number keeps it out: %v", err)
 	}

@@ -14,15 +14,18 @@
 //
 // [Service.CRL] serves the revocation list. Operators have
 // [Service.AddManufacturer], [Service.ImportDevices], [Service.ListDevices],
-// [Service.ShowDevice], [Service.Approve], [Service.Refuse], [Service.Revoke]
-// and [Service.Explain], which shows every check of a device's last attempts in
-// the order they were made.
+// [Service.ShowDevice], [Service.Approve], [Service.Refuse], [Service.Revoke],
+// [Service.Status] and [Service.Explain], which shows every check of a device's
+// last attempts in the order they were made.
 //
 // # Trust
 //
 // Devices are believed as far as a configured manufacturer's anchors vouch for
 // their IDevIDs, and by nothing they say themselves: serial numbers, idevid-issuer
-// and MASA URL are read from the IDevID after it verified. MASAs are believed
+// and MASA URL are read from the IDevID after it verified. A manufacturer is
+// believed about its own devices alone: a row of a list that names one by issuer
+// and serial number, both of which another could state too, admits no other's, see
+// [Service.ImportDevices]. MASAs are believed
 // about vouchers as far as the manufacturer's voucher-trust goes; a voucher is
 // checked for device, nonce and pin before it is passed on, octet for octet.
 // Whoever gets a certificate was answered with a voucher for the key of the

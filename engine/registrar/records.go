@@ -104,6 +104,8 @@ type deviceRecord struct {
 	// says that a list named it without one.
 	Maker string `cbor:"13,keyasint,omitempty"`
 	Open  bool   `cbor:"14,keyasint,omitempty"`
+
+	elsewhere string // the manufacturer for which its serial number is on the list, not kept
 }
 
 const (
