@@ -36,8 +36,8 @@ back to factory state.
 
 Registrars are asked a few seconds apart, each once. While one has not answered
 or not decided, the device waits for it, up to the timeout, and asks the others.
-Where --timeout is given, registrars that cannot be reached are tried again until
-then, less and less often: for a device that is switched on before its registrar.`
+With --wait, registrars that cannot be reached are tried again until then, less
+and less often: for a device that is switched on before its registrar.`
 
 type joinFlags struct {
 	registrars         []string
@@ -47,7 +47,7 @@ type joinFlags struct {
 	passFile, state    string
 	format, label      string
 	timeout            time.Duration
-	json               bool
+	wait, json         bool
 
 	noClock, plainRegistrar, refuseNonceless bool
 }
@@ -72,7 +72,8 @@ func newJoin() *cobra.Command {
 	f.StringVar(&o.state, "state", "", "directory for what the device keeps; made if it is not there")
 	f.StringVar(&o.format, "format", "cms", "envelope of request and voucher: cms or jws")
 	f.StringVar(&o.label, "label", "", "EST label to enrol under")
-	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for decisions; where it is given, also how long to try registrars that cannot be reached")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "how long to wait for answers and decisions; with --wait, also for registrars that cannot be reached")
+	f.BoolVar(&o.wait, "wait", false, "try registrars that cannot be reached again, until the timeout")
 	f.BoolVar(&o.noClock, "no-clock", false, "do not trust this machine's clock: look at no date")
 	f.BoolVar(&o.plainRegistrar, "allow-plain-registrar", false, "take a registrar without id-kp-cmcRA; every certificate of its domain can then play registrar")
 	f.BoolVar(&o.refuseNonceless, "refuse-nonceless", false, "take no voucher without nonce")
@@ -106,7 +107,7 @@ func (o *joinFlags) run(cmd *cobra.Command) error {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 	defer cancel()
-	if cfg.UntilReached = cmd.Flags().Changed("timeout"); cfg.UntilReached {
+	if cfg.UntilReached = o.wait; o.wait {
 		cfg.Observe = retrying(ctx, cmd)
 	}
 	p, err := pledge.New(*cfg)
@@ -210,7 +211,7 @@ func remedy(failed *pledge.JoinError) string {
 	case outcome == pledge.Undecided:
 		return "ask again when it has, or wait longer with --timeout"
 	case outcome == pledge.NothingReached && len(failed.Attempts) > 0:
-		return "see that a registrar runs there, and that host and port are right"
+		return "see that a registrar runs there, and that host and port are right; with --wait it is tried again until the timeout"
 	case slices.Contains(refused, decision.BadSignature):
 		return "see that --trust holds the anchors of the vouchers of this device's maker"
 	case slices.Contains(refused, pledge.RegistrarRefused):

@@ -166,22 +166,22 @@ func gate(t testing.TB, url string, away int) string {
 	return "https://" + l.Addr().String()
 }
 
-// A registrar that cannot be reached is tried once, or for as long as --timeout
-// says.
-func TestTheTimeoutIsHowLongToTry(t *testing.T) {
+// A registrar that cannot be reached is tried once, or until the timeout.
+func TestADeviceCanWaitForItsRegistrar(t *testing.T) {
 	s := newSite(t)
 	join := with(s.device("state"), "--registrar", gate(t, s.url, 2))
 	if _, errs := wants(t, 3, join...); strings.Contains(errs, "trying again") {
 		t.Errorf("%q", errs)
 	}
-	out, errs := wants(t, 0, append(join, "--timeout", "10m")...)
+	join = append(join, "--wait", "--timeout", "10m")
+	out, errs := wants(t, 0, join...)
 	if !strings.Contains(out, serial+" joined") || strings.Count(errs, "; trying again later\n") != 1 {
 		t.Errorf("%q %q", out, errs)
 	}
 	s.answer("requestvoucher", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	wants(t, 0, "reset", "--state", s.path("state"))
-	if _, errs := wants(t, 1, append(join, "--timeout", "10m")...); strings.Contains(errs, "trying again") {
+	if _, errs := wants(t, 1, join...); strings.Contains(errs, "trying again") {
 		t.Errorf("%q", errs)
 	}
-	wants(t, 3, append(with(join, "--registrar", "https://127.0.0.1:1"), "--timeout", "10ms")...)
+	wants(t, 3, with(with(join, "--registrar", "https://127.0.0.1:1"), "--timeout", "10ms")...)
 }
