@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -24,8 +25,9 @@ type backend interface {
 // A core is a DB over a backend. Updates wait in a queue; while there are any,
 // one goroutine, the committer, takes as many as wait, runs them one after the
 // other, commits what they wrote at once and answers them. There is none while
-// there is nothing to do: who comes then is the committer of its own update, which
-// costs no goroutine, and leaves what came meanwhile to one.
+// there is nothing to do: who comes then, and finds itself alone, is the committer
+// of its own update, which costs no goroutine, and leaves what came meanwhile to
+// one.
 type core struct {
 	b backend
 
@@ -124,8 +126,7 @@ func (c *core) Update(ctx context.Context, f func(Tx) error) error {
 	if err != nil {
 		return err
 	}
-	if idle {
-		c.lead(u)
+	if idle && c.lead() {
 		return u.err
 	}
 	select {
@@ -140,8 +141,8 @@ func (c *core) Update(ctx context.Context, f func(Tx) error) error {
 	return u.err
 }
 
-// enqueue puts u into the queue or, where there is no committer, makes the caller
-// the committer.
+// enqueue puts u into the queue. Where it finds no committer the caller has to see
+// to one, by lead.
 func (c *core) enqueue(u *update) (idle bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,12 +152,10 @@ func (c *core) enqueue(u *update) (idle bool, err error) {
 	if failed := c.failed.Load(); failed != nil {
 		return false, failed
 	}
-	if !c.working {
-		c.working = true
-		return true, nil
-	}
 	c.queue = append(c.queue, u)
-	return false, nil
+	idle = !c.working
+	c.working = true
+	return idle, nil
 }
 
 // Close implements DB.
@@ -189,10 +188,17 @@ type group struct {
 	written overlay   // by those that ran, over base
 }
 
-// lead is the committer on the goroutine of u's caller, for u alone.
-func (c *core) lead(u *update) {
-	g := &group{updates: []*update{u}}
-	defer func() { // even when u's function ends the goroutine
+// lead is the committer of the first update of a group, on the goroutine of its
+// caller, and reports whether that was all: where others came at the same time,
+// they share a commit, and a goroutine that is nobody's calls their functions.
+func (c *core) lead() bool {
+	runtime.Gosched() // for those who are about to come
+	g := c.take()
+	if len(g.updates) > 1 {
+		go c.work(g)
+		return false
+	}
+	defer func() { // even when the function ends the goroutine
 		if len(g.updates) == 0 {
 			g = c.take()
 		}
@@ -201,6 +207,7 @@ func (c *core) lead(u *update) {
 		}
 	}()
 	c.run(g)
+	return true
 }
 
 // work is the committer. It ends when nothing waits.
