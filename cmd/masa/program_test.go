@@ -448,6 +448,7 @@ func TestTheTLSCertificateIsReadAgain(t *testing.T) {
 }
 
 func TestASecondServerIsToldWhoHoldsTheState(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	p := s.serve()
 	s.run("serve").want(t, program.IO, fmt.Sprint("process ", p.cmd.Process.Pid))

@@ -164,6 +164,7 @@ func TestAKilledServerLosesNothing(t *testing.T) {
 }
 
 func TestASecondServerIsRefused(t *testing.T) {
+	t.Parallel()
 	h := newHome(t)
 	p := start(t, "serve", "--config", h.config)
 	second := exec.Command(binary(t, "registrar"), "serve", "--config", h.config)
