@@ -39,6 +39,15 @@ import (
 //	MASA       verify 8  registrar's request, registrar's certificate, pledge's request,
 //	                     IDevID: for the voucher, and for the audit log
 //	           sign 2    voucher, head of the audit log
+//
+// That is what has to be known to be true by each side that meets the others for
+// the first time. Two of them are looked at beyond RFC 8995 and RFC 7030: the
+// domain CA's certificate by itself, which shows that it is damaged, and the LDevID
+// when it was made, which shows that its key's owner computed wrongly. Not all are
+// done for each join: the registrar remembers the path of a voucher's signer and
+// the LDevIDs that it made, the MASA the path of a registrar. What each side does
+// beside, such as holding a private key against its certificate, counts as its time
+// alone.
 func BenchmarkJoin(b *testing.B) {
 	for _, format := range []codec.Format{codec.FormatCMS, codec.FormatJWS} {
 		b.Run("env="+format.String(), func(b *testing.B) { benchJoin(b, format) })
