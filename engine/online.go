@@ -159,6 +159,13 @@ func (o *Online[Q, R]) workAll(worker int, batch []*Exchange[Q, R]) {
 			closed = true
 			return
 		}
+		// Whoever hands a request over and then waits has the scheduler run the
+		// worker it woke next, before all the goroutines that are ready to hand
+		// theirs over. They go first, so that a busy processor fills batches.
+		if n < len(batch) {
+			runtime.Gosched()
+			n += o.waiting.tryTake(batch[n:])
+		}
 		o.work(worker, batch[:n])
 	}
 }

@@ -228,3 +228,35 @@ func TestOnlineRefusesUnusableSettings(t *testing.T) {
 		}
 	}
 }
+
+// Goroutines that are ready to ask go before the worker that the first of them
+// woke, or a busy processor would answer one request at a time.
+func TestRequestsThatAreReadyShareABatch(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	const callers, rounds = 32, 50
+	var batches atomic.Uint64
+	pool, err := NewOnline(OnlineConfig{Workers: 1}, func(_ int, batch []*Exchange[int, int]) {
+		batches.Add(1)
+		for _, e := range batch {
+			e.Response = e.Request + 1
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	var all sync.WaitGroup
+	for i := range callers {
+		all.Go(func() {
+			for range rounds {
+				if n, err := pool.Do(context.Background(), i); err != nil || n != i+1 {
+					t.Errorf("%d, %v; want %d", n, err, i+1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if most := uint64(callers * rounds / 4); batches.Load() > most {
+		t.Errorf("%d requests took %d batches, want at most %d", callers*rounds, batches.Load(), most)
+	}
+}
