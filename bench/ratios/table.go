@@ -121,7 +121,9 @@ func online(add func(text, aim string, over, under value)) {
 	for _, impl := range []string{"wide", "portable", "std"} {
 		add("MASA without a network, a request, "+impl+", batches shared ÷ its public-key operations", "", asked(impl, "shared", "request"), asked(beside[impl], "shared", "ops"))
 	}
-	add("MASA without a network, a request, std, each by itself ÷ wide, batches shared", "", asked("std", "one", "request"), asked("wide", "shared", "request"))
+	for _, impl := range []string{"wide", "portable"} {
+		add("MASA without a network, a request, std, each by itself ÷ "+impl+", batches shared", "", asked("std", "one", "request"), asked(impl, "shared", "request"))
+	}
 	joined := func(text, aim, name string) {
 		for _, side := range []string{"pledge", "registrar", "masa"} {
 			add(fmt.Sprintf("%s, %s ÷ its public-key operations", text, side), aim, value{"bench", name, "ns-cpu/" + side}, value{"bench", name, "ns-cpu/" + side + "-ops"})
