@@ -136,7 +136,7 @@ func (o *onboarding) requests(t testing.TB, format codec.Format) [][]byte {
 }
 
 // pools are batches of signatures and of checks that callers share.
-func pools(t testing.TB, key crypto.Signer, impl string) (artefact.Verifier, artefact.Signer) {
+func pools(t testing.TB, key crypto.Signer, impl string) (*sigpool.Verifier, *sigpool.Signer) {
 	t.Helper()
 	batch := must(sign.NewSigner(sign.ES256, key, sign.Options{Impl: impl}))(t)
 	signer := must(sigpool.NewSigner(batch, engine.OnlineConfig{}))(t)

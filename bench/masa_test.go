@@ -30,8 +30,9 @@ func masaOps(t testing.TB) *publicKeyOps { return newPublicKeyOps(t, 4, 1, 0, ru
 // iteration each: the decision, two signatures verified and one made in the
 // request's own name, the IDevID's chain, and a transaction on disk. Requests
 // are made beforehand, for as many devices. batch=shared goes through package
-// sigpool, batch=one signs and verifies each by itself. ns-cpu/ops is what the
-// request's public-key operations take crypto/ecdsa.
+// sigpool, batch=one signs and verifies each by itself; sig/batch is how many
+// checks shared a batch. ns-cpu/ops is what the request's public-key operations
+// take crypto/ecdsa.
 func BenchmarkMASA(b *testing.B) {
 	for _, format := range []codec.Format{codec.FormatCMS, codec.FormatJWS} {
 		b.Run("env="+format.String(), func(b *testing.B) {
@@ -52,7 +53,12 @@ func benchMASA(b *testing.B, format codec.Format, impl, batch string) {
 	var verifier artefact.Verifier
 	var signer artefact.Signer
 	if batch == "shared" {
-		verifier, signer = pools(b, o.vouchers.key, impl)
+		checks, signatures := pools(b, o.vouchers.key, impl)
+		verifier, signer = checks, signatures
+		defer func() {
+			stats := checks.Stats()
+			b.ReportMetric(float64(stats.Items)/float64(stats.Batches), "sig/batch")
+		}()
 	} else {
 		verifier = artefact.Verifying(must(sign.NewVerifier(sign.VerifierOptions{Impl: verifierOf(impl)}))(b))
 		signer = o.signer(b, o.vouchers.key, impl)
