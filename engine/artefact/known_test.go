@@ -34,6 +34,20 @@ func testKey(t *testing.T) crypto.Signer {
 	return key
 }
 
+// cmsSealer signs with a key under its certificate and those above it.
+func cmsSealer(t *testing.T, key crypto.Signer, chain ...*x509.Certificate) *artefact.Sealer {
+	t.Helper()
+	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := artefact.NewSealer(artefact.SealerParams{Format: codec.FormatCMS, Signer: artefact.Signing(signer), Chain: chain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealer
+}
+
 // requestsOf makes a registrar's requests, each with another serial number.
 func requestsOf(t *testing.T, n int) [][]byte {
 	t.Helper()
@@ -47,14 +61,7 @@ func requestsOf(t *testing.T, n int) [][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := artefact.NewSealer(artefact.SealerParams{Format: codec.FormatCMS, Signer: artefact.Signing(signer), Chain: []*x509.Certificate{leaf, root.Certificate()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealer := cmsSealer(t, key, leaf, root.Certificate())
 	var out [][]byte
 	for i := range n {
 		body, err := sealer.Request(t.Context(), &codec.VoucherRequest{Voucher: codec.Voucher{SerialNumber: fmt.Appendf(nil, "SN-%d", i), Nonce: []byte("a nonce, 16 octs")}})
@@ -157,14 +164,7 @@ func vouchersOf(t *testing.T, n int) (*x509.Certificate, [][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := sign.NewSigner(sign.ES256, key, sign.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealer, err := artefact.NewSealer(artefact.SealerParams{Format: codec.FormatCMS, Signer: artefact.Signing(signer), Chain: []*x509.Certificate{leaf, root.Certificate()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealer := cmsSealer(t, key, leaf, root.Certificate())
 	var out [][]byte
 	for i := range n {
 		body, err := sealer.Voucher(t.Context(), &codec.Voucher{SerialNumber: fmt.Appendf(nil, "SN-%d", i), CreatedOn: spring2021, Assertion: codec.AssertionLogged,
